@@ -1,0 +1,1 @@
+"""The commands below `airflow repx`, one file each."""

@@ -1,0 +1,115 @@
+"""All processes of a job on this machine, found and ended, whoever started them and whichever group they moved to."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from airflow_provider_repx.execution.jobs.environment import TOKEN_VARIABLE
+
+__all__ = ["job_processes", "terminate_job"]
+
+_log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.05
+_KILL_SECONDS = 5.0
+
+
+def job_processes(token: str) -> list[psutil.Process]:
+    """The processes of the job that runs under a claim's token, its runner first.
+
+    Those are the processes that carry the token in their environment, and whatever descends from them or shares a
+    session with them: the runner began a session of its own, so all sessions below it belong to the job.
+    """
+    processes = {process.pid: process for process in psutil.process_iter()}
+    entry = f"{TOKEN_VARIABLE}={token}".encode()
+    found = {pid for pid in processes if entry in _environment(pid)}
+    if not found:
+        return []
+    parents = dict(_parents(processes.values()))
+    sessions = {pid: _session(pid) for pid in processes}
+    while True:
+        inside = {sessions[pid] for pid in found} - {0, None}
+        more = {pid for pid in processes if parents.get(pid) in found or sessions[pid] in inside} - found
+        if not more:
+            break
+        found |= more
+    living = [processes[pid] for pid in found if _is_alive(processes[pid])]
+    return sorted(living, key=lambda process: (parents.get(process.pid) in found, _started(process), process.pid))
+
+
+def terminate_job(token: str, *, grace: float, first: signal.Signals = signal.SIGTERM) -> bool:
+    """End every process of a job: TERM, then KILL after `grace` seconds. True when none is left.
+
+    The runner gets the signal `first` before any other process gets TERM, so that it knows why its script ends. It
+    has the same grace of its own, and is given the time to record the outcome.
+    """
+    signalled: set[psutil.Process] = set()
+    patience = time.monotonic() + grace
+    deadline = patience + _KILL_SECONDS
+    while members := job_processes(token):
+        now = time.monotonic()
+        if now > deadline:
+            numbers = ", ".join(str(process.pid) for process in members)
+            _log.error("these processes of the job could not be killed: %s", numbers)
+            return False
+        for position, process in enumerate(members):
+            runner = position == 0 and not signalled
+            # The runner kills its script by itself when patience is over; it needs a moment more to write that down.
+            killing = now > patience + (2.0 if position == 0 else 0.0)
+            if killing:
+                _send(process, signal.SIGKILL)
+            elif process not in signalled:
+                _send(process, first if runner else signal.SIGTERM)
+                _send(process, signal.SIGCONT)
+            signalled.add(process)
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    """Signal a process unless it has ended; psutil makes sure that its number was not given to another one."""
+    with suppress(psutil.Error):
+        process.send_signal(number)
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _parents(processes: Iterable[psutil.Process]) -> Iterator[tuple[int, int]]:
+    for process in processes:
+        with suppress(psutil.Error):
+            yield process.pid, process.ppid()
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _started(process: psutil.Process) -> float:
+    try:
+        return float(process.create_time())
+    except psutil.Error:
+        return float("inf")
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """False for a zombie too: it holds nothing any more."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

@@ -1,0 +1,87 @@
+"""How the last attempt at a job ended: ``outputs/<job>/repx/attempt.json``, written by the runner.
+
+The runner writes this record before the marker ``SUCCESS`` or ``FAIL``. It carries the token of the claim that the
+attempt was made under, so nobody takes another attempt's outcome for their own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from airflow_provider_repx.execution.store.claimant import ClaimRecord
+from airflow_provider_repx.execution.store.files import write_atomically
+
+__all__ = ["Attempt", "AttemptOutcome", "read_attempt", "write_attempt"]
+
+AttemptOutcome: TypeAlias = Literal["succeeded", "failed", "cancelled"]
+
+_FIRST_SIGNAL_STATUS = 129
+_LAST_SIGNAL_STATUS = 192
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One finished attempt.
+
+    `exit_code` is the script's as a shell reports it (128 + n for signal n); `cause` is empty, or ``TIMEOUT``, or a
+    sentence. `started` and `ended` are seconds since 1970, `cpu_seconds` those of all its processes together.
+    `stderr_offset` is where its part of ``stderr.log`` begins, in bytes.
+    """
+
+    token: str
+    outcome: AttemptOutcome
+    cause: str = ""
+    exit_code: int | None = None
+    started: float = 0.0
+    ended: float = 0.0
+    cpu_seconds: float | None = None
+    host: str = ""
+    stderr_offset: int = 0
+    claim: ClaimRecord | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max(0.0, self.ended - self.started)
+
+    @property
+    def signal(self) -> int | None:
+        """The number of the signal that ended the script, if one did."""
+        code = self.exit_code or 0
+        return code - 128 if _FIRST_SIGNAL_STATUS <= code <= _LAST_SIGNAL_STATUS else None
+
+
+def read_attempt(path: Path) -> Attempt | None:
+    """The record at `path`; `None` where there is none that can be read."""
+    try:
+        return _parse(json.loads(path.read_bytes()))
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def write_attempt(path: Path, attempt: Attempt) -> None:
+    """Write a record in the runner's place, for an attempt whose runner could not; raises `StoreError`."""
+    data = {name: value for name, value in vars(attempt).items() if name != "claim"}
+    data["claim"] = json.loads(attempt.claim.to_json()) if attempt.claim else None
+    write_atomically(path, json.dumps(data).encode())
+
+
+def _parse(data: Any) -> Attempt:
+    if data["outcome"] not in ("succeeded", "failed", "cancelled"):
+        raise ValueError(data["outcome"])
+    claim = data["claim"]
+    return Attempt(
+        token=str(data["token"]),
+        outcome=data["outcome"],
+        cause=str(data["cause"]),
+        exit_code=data["exit_code"],
+        started=float(data["started"]),
+        ended=float(data["ended"]),
+        cpu_seconds=data["cpu_seconds"],
+        host=str(data["host"]),
+        stderr_offset=int(data["stderr_offset"]),
+        claim=None if claim is None else ClaimRecord.from_mapping(claim),
+    )

@@ -1,0 +1,66 @@
+"""How far jobs are. The marker ``SUCCESS`` is the truth, whoever wrote it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+
+from airflow_provider_repx.execution.store.claim import claim_is_live
+from airflow_provider_repx.execution.store.files import store_error
+from airflow_provider_repx.execution.store.job_paths import JobPaths
+from airflow_provider_repx.lab.models import JobId
+
+__all__ = ["JobStatus", "existing_jobs", "job_status", "job_statuses", "succeeded_jobs"]
+
+
+class JobStatus(str, Enum):
+    """How far a job is. `RUNNING`: somebody holds a live claim. `PENDING`: nothing is known of it, or it was stopped."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RUNNING = "running"
+    PENDING = "pending"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def job_status(paths: JobPaths) -> JobStatus:
+    """How far one job is."""
+    if paths.success.exists():
+        return JobStatus.SUCCEEDED
+    if claim_is_live(paths.claim):
+        return JobStatus.RUNNING
+    # Between the first look and the second its claim may have ended with success.
+    if paths.success.exists():
+        return JobStatus.SUCCEEDED
+    return JobStatus.FAILED if paths.fail.exists() else JobStatus.PENDING
+
+
+def existing_jobs(outputs: Path) -> frozenset[str]:
+    """The names of all folders in an output store, by one listing; raises `StoreError`."""
+    try:
+        with os.scandir(outputs) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_dir())
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as error:
+        raise store_error("list the folder", outputs, error) from error
+
+
+def job_statuses(outputs: Path, job_ids: Iterable[JobId]) -> Mapping[JobId, JobStatus]:
+    """How far many jobs are, by one listing and a look at those that exist; in the order that they are given."""
+    existing = existing_jobs(outputs)
+    return {
+        job_id: job_status(JobPaths(outputs / job_id)) if job_id in existing else JobStatus.PENDING for job_id in job_ids
+    }
+
+
+def succeeded_jobs(outputs: Path, job_ids: Iterable[JobId]) -> frozenset[JobId]:
+    """Those of the given jobs that are done."""
+    existing = existing_jobs(outputs)
+    return frozenset(
+        job_id for job_id in job_ids if job_id in existing and os.path.exists(f"{outputs}/{job_id}/repx/SUCCESS")
+    )

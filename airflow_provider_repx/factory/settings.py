@@ -1,0 +1,102 @@
+"""What a lab's DAGs are made from: arguments of `repx_dags`, then the `[repx]` section of Airflow's configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk.configuration import conf
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from airflow_provider_repx.errors import TargetError
+
+__all__ = ["LabSettings", "configured_labs", "lab_settings"]
+
+_SECTION = "repx"
+
+
+class LabSettings(BaseModel):
+    """One configured lab.
+
+    `lab` is the lab's directory or the out link of its build; `name` is what it is known by in tags and assets, also
+    after a rebuild. `target` names a target of RepX's `config_file` (default: this machine under `base_path`). `cpus`
+    and `memory` (``"16G"``) are what its pool may use at once; absent, what this machine has. `retries` are for lost
+    workers and the like: a job that exits with an error is not tried again unless `retry_failed_jobs` is set.
+    `max_mapped` is the number of sweep points from which several share a task.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lab: Path
+    name: str = Field(default="lab", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    target: str = "local"
+    base_path: Path | None = None
+    dag_id_prefix: str = Field(default="repx_", pattern=r"^[A-Za-z0-9_.-]*$")
+    config_file: Path | None = None
+    resources_file: Path | None = None
+    cpus: int | None = Field(default=None, ge=1)
+    memory: str | None = None
+    max_mapped: int = Field(default=1000, ge=1)
+    retries: int = Field(default=2, ge=0)
+    retry_delay: float = Field(default=10, ge=0, description="seconds")
+    retry_failed_jobs: bool = False
+    poll_interval: float = Field(default=5, gt=0, description="seconds between looks at the store while waiting")
+    default_args: Mapping[str, Any] = {}
+
+
+def _configured(option: str) -> Any:
+    value = conf.get(_SECTION, option, fallback="")
+    return value if value != "" else None
+
+
+def _validated(values: Mapping[str, Any], where: str) -> LabSettings:
+    if values.get("lab") in (None, ""):
+        raise TargetError(
+            f"{where}: no lab is given. Pass lab=... to repx_dags, or set `lab` in the [repx] section of Airflow's"
+            " configuration (environment variable AIRFLOW__REPX__LAB) to the lab's directory."
+        )
+    try:
+        return LabSettings.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        known = ", ".join(LabSettings.model_fields)
+        raise TargetError(f"{where}: {faults}. Known settings: {known}.") from error
+
+
+def _defaults() -> dict[str, Any]:
+    configured = {option: _configured(option) for option in LabSettings.model_fields if option != "default_args"}
+    return {option: value for option, value in configured.items() if value is not None}
+
+
+def lab_settings(arguments: Mapping[str, Any], *, where: str = "repx_dags") -> LabSettings:
+    """Merge arguments over the `[repx]` section.
+
+    Raises `TargetError` that names each wrong setting and where it was given.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return _validated(_defaults() | given, where)
+
+
+def configured_labs() -> tuple[LabSettings, ...]:
+    """Every lab of the `[repx]` section: those of `labs`, else the one of `lab`.
+
+    `labs` is a JSON list of objects with the arguments of `repx_dags`; each needs a `name`. Raises `TargetError`.
+    """
+    text = _configured("labs")
+    if text is None:
+        return (lab_settings({}, where="[repx]"),)
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise TargetError(
+            f"[repx] labs: not JSON: {error}. Give a list of objects such as"
+            ' [{"name": "ising", "lab": "/srv/labs/ising"}].'
+        ) from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) and entry.get("name") for entry in entries):
+        raise TargetError("[repx] labs: give a JSON list of objects, each with a `name`.")
+    names = [entry["name"] for entry in entries]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise TargetError(f"[repx] labs: used more than once as `name`: {', '.join(repeated)}.")
+    return tuple(lab_settings(entry, where=f"[repx] labs: {entry['name']}") for entry in entries)

@@ -1,0 +1,56 @@
+# repx-lib: the language in which labs are written. Needs only Nix itself; packages come from the `pkgs` that a lab is given.
+let
+  errors = import ./errors.nix;
+  text = import ./text.nix;
+  calls = import ./calls.nix { inherit errors; };
+  values = import ./values.nix { inherit errors text; };
+  resources = import ./resources.nix { inherit errors; };
+  utils = import ./utils.nix { inherit errors hostPkgs text; };
+  # Host tools in place of nixpkgs, for labs that run natively.
+  hostPkgs = import ./host_pkgs.nix;
+  script = import ./script.nix { inherit errors; };
+  stage = import ./stage.nix {
+    inherit
+      calls
+      errors
+      resources
+      script
+      values
+      scatterGather
+      ;
+  };
+  scatterGather = import ./scatter_gather.nix { inherit calls errors; };
+  wiring = import ./wiring.nix { inherit errors; };
+  pipeline = import ./pipeline.nix {
+    inherit
+      calls
+      errors
+      stage
+      wiring
+      ;
+  };
+  run = import ./run.nix {
+    inherit
+      calls
+      errors
+      pipeline
+      values
+      ;
+  };
+  lab = import ./lab.nix {
+    inherit
+      errors
+      run
+      script
+      ;
+  };
+
+  library = {
+    inherit hostPkgs utils;
+    inherit (lab) mkLab;
+    inherit (calls) callRun callStage mkPipe;
+    # RepX creates its helpers from nixpkgs; ours need none.
+    mkUtils = _: utils;
+  };
+in
+library

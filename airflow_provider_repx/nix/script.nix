@@ -1,0 +1,110 @@
+# The derivations: one per stage that composes and checks its scripts, and one that assembles the lab directory.
+{ errors }:
+let
+  inherit (builtins)
+    concatMap
+    elem
+    filterSource
+    hasContext
+    match
+    substring
+    toFile
+    toJSON
+    unsafeDiscardStringContext
+    ;
+
+  program = builtins.path {
+    name = "repx-assemble";
+    path = ./assemble;
+    filter = path: type: type == "regular" && match ".*\\.(py|sh)" path != null;
+  };
+
+  coreNames = [
+    "bash"
+    "coreutils"
+    "findutils"
+    "gnugrep"
+    "gnused"
+    "gawk"
+    "jq"
+  ];
+
+  requiredNames = [
+    "bash"
+    "coreutils"
+    "findutils"
+    "gnugrep"
+    "gnused"
+    "gawk"
+    "python3"
+  ];
+
+  binOf = package: "${package.bin or package.out or package}/bin";
+
+  systemOf = pkgs: pkgs.stdenv.hostPlatform.system or pkgs.system;
+
+  # Large data goes through a file without string contexts; an environment variable that holds only the contexts makes
+  # the derivation depend on every path that the data mentions.
+  assemble =
+    {
+      pkgs,
+      name,
+      task,
+      data,
+      extra ? { },
+    }:
+    let
+      json = toJSON data;
+    in
+    derivation (
+      {
+        inherit name task;
+        system = systemOf pkgs;
+        builder = "${pkgs.python3}/bin/python3";
+        args = [
+          "-I"
+          "-B"
+          "${program}"
+        ];
+        blueprint = toFile "blueprint.json" (unsafeDiscardStringContext json);
+        contexts = substring 0 0 json;
+        preferLocalBuild = true;
+        allowSubstitutes = false;
+      }
+      // extra
+    );
+in
+{
+  inherit assemble binOf;
+
+  # The first package that the library needs and `pkgs` lacks stops the evaluation.
+  checkPackages =
+    pkgs: value:
+    let
+      missing = builtins.filter (name: !(pkgs ? ${name})) requiredNames;
+    in
+    if missing == [ ] then
+      value
+    else
+      throw "mkLab: pkgs has no package '${builtins.head missing}' (the library needs ${errors.quoted requiredNames})";
+
+  scriptsOf =
+    {
+      pkgs,
+      name,
+      noChroot,
+      executables,
+    }:
+    assemble {
+      inherit name pkgs;
+      task = "scripts";
+      data = {
+        inherit executables;
+        shebang = pkgs.bash.repxShebang or "${pkgs.bash}/bin/bash";
+        core_path = map (package: binOf pkgs.${package}) (builtins.filter (package: pkgs ? ${package}) coreNames);
+        bash = "${pkgs.bash}/bin/bash";
+        shellcheck = if pkgs ? shellcheck then "${binOf pkgs.shellcheck}/shellcheck" else null;
+      };
+      extra = if noChroot then { __noChroot = true; } else { };
+    };
+}

@@ -1,0 +1,106 @@
+# Exact text of numbers. Nix's own conversions keep six digits, which would make distinct sweep points look alike.
+let
+  inherit (builtins)
+    elemAt
+    fromJSON
+    genList
+    isFloat
+    match
+    stringLength
+    substring
+    toJSON
+    ;
+
+  stripZeros =
+    digits:
+    let
+      parts = match "0*([0-9]*)" digits;
+    in
+    if elemAt parts 0 == "" then "0" else elemAt parts 0;
+
+  # The decimal exponent of a positive number's first digit, read from Nix's rounded text.
+  leadingExponent =
+    rounded:
+    let
+      parts = match "([0-9]+)(\\.([0-9]+))?(e([+-]?)([0-9]+))?" rounded;
+      whole = elemAt parts 0;
+      fraction = if elemAt parts 2 == null then "" else elemAt parts 2;
+      magnitude = if elemAt parts 5 == null then 0 else fromJSON (stripZeros (elemAt parts 5));
+      exponent = if elemAt parts 4 == "-" then -magnitude else magnitude;
+      zeros = stringLength (elemAt (match "(0*).*" fraction) 0);
+    in
+    exponent + (if whole == "0" then -(zeros + 1) else stringLength whole - 1);
+
+  # `digits` with its first digit worth 10^exponent.
+  scaled =
+    digits: exponent:
+    let
+      whole = substring 0 1 digits;
+      fraction = substring 1 (stringLength digits) digits;
+    in
+    "${whole}${if fraction == "" then "" else ".${fraction}"}e${toString exponent}";
+
+  # The shortest decimal text that reads back as the same positive number: digits are found one at a time, from the
+  # left, each the largest that does not exceed the number.
+  shortest =
+    number:
+    let
+      exponent = leadingExponent (toJSON number);
+      valueOf = digits: fromJSON (scaled digits exponent);
+      largestDigit =
+        digits: candidate:
+        if candidate == 0 || valueOf "${digits}${toString candidate}" <= number then
+          toString candidate
+        else
+          largestDigit digits (candidate - 1);
+      # The last digit raised by one, carrying to the left.
+      raised =
+        digits:
+        let
+          kept = stringLength digits - 1;
+          last = fromJSON (substring kept 1 digits);
+          front = substring 0 kept digits;
+        in
+        if last < 9 then "${front}${toString (last + 1)}" else if front == "" then null else
+          let
+            carried = raised front;
+          in
+          if carried == null then null else "${carried}0";
+      extend =
+        digits:
+        let
+          up = raised digits;
+        in
+        if digits != "" && valueOf digits == number then
+          scaled digits exponent
+        else if digits != "" && up != null && valueOf up == number then
+          scaled up exponent
+        else if stringLength digits > 18 then
+          throw "repx-lib: cannot write the number ${toJSON number} exactly"
+        else
+          extend "${digits}${largestDigit digits 9}";
+    in
+    extend "";
+
+  float =
+    number:
+    let
+      rounded = toJSON number;
+      isWhole = match "-?[0-9]+" rounded != null;
+    in
+    if fromJSON rounded + 0.0 == number then
+      (if isWhole then "${rounded}.0" else rounded)
+    else if number < 0 then
+      "-${shortest (0.0 - number)}"
+    else
+      shortest number;
+in
+{
+  # A number's exact text; of a float always with a point or an exponent.
+  number = value: if isFloat value then float value else toString value;
+
+  # Whether `toString` prints a different number, as it does for 1.0e-7.
+  losesDigits = value: isFloat value && fromJSON (toString value) + 0.0 != value;
+
+  range = start: end: if start > end then [ ] else genList (index: start + index) (end - start + 1);
+}

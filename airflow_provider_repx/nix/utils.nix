@@ -1,0 +1,238 @@
+# `repx-lib.utils`: lists of parameter values.
+{
+  errors,
+  hostPkgs,
+  text,
+}:
+let
+  inherit (builtins)
+    all
+    attrNames
+    attrValues
+    concatStringsSep
+    elem
+    filter
+    hasContext
+    isAttrs
+    isBool
+    isFloat
+    isInt
+    isList
+    isPath
+    isString
+    length
+    match
+    pathExists
+    readDir
+    replaceStrings
+    typeOf
+    ;
+
+  values = list: {
+    _repxType = "values";
+    values = list;
+  };
+
+  number = value: if isInt value || isFloat value then text.number value else null;
+
+  # The exact text of a value, where `toString` would keep only six decimals of a float.
+  str =
+    value:
+    if number value != null then
+      number value
+    else if isBool value then
+      (if value then "true" else "false")
+    else
+      toString value;
+
+  quote =
+    word:
+    if match "[A-Za-z0-9_./:,@%+=-]+" word != null then
+      word
+    else
+      "'${replaceStrings [ "'" ] [ "'\\''" ] word}'";
+
+  typeNames = [
+    "any"
+    "directory"
+    "file"
+  ];
+
+  ofType =
+    type: entryType:
+    type == "any"
+    || (type == "file" && entryType == "regular")
+    || (type == "directory" && entryType == "directory");
+
+  # Names in a folder. Reading a derivation builds it first; a path is read as it is.
+  entries =
+    {
+      where,
+      src,
+      type,
+      match ? null,
+    }:
+    let
+      found = readDir src;
+      wanted =
+        name: ofType type found.${name} && (match == null || builtins.match match name != null);
+    in
+    if isPath src && !pathExists src then
+      throw "${where}: there is no folder '${toString src}'"
+    else
+      filter wanted (attrNames found);
+
+  isLocal = src: isPath src;
+
+  checkSource =
+    where: src:
+    if isPath src || isAttrs src || (isString src && hasContext src) then
+      src
+    else
+      throw "${where}: the source must be a path or a derivation, but it is a ${typeOf src}";
+
+  # One local folder entry as a store path of its own, so that a change to one leaves the others alone.
+  ownPath =
+    src: name:
+    "${builtins.path {
+      path = src + "/${name}";
+      name = storeName name;
+    }}";
+
+  # Store path names know fewer characters than file names.
+  storeName =
+    name:
+    let
+      safe = concatStringsSep "" (
+        map (part: if isString part then part else "-") (builtins.split "[^A-Za-z0-9+._?=-]" name)
+      );
+    in
+    if match "\\..*" safe != null then "_${safe}" else safe;
+
+  # A folder in a derivation of its own: its path ends in the folder's name, whatever characters that has.
+  wrapped =
+    pkgs: src: name:
+    let
+      content = builtins.path {
+        path = src + "/${name}";
+        name = storeName name;
+      };
+      wrapper = derivation {
+        name = "submission-wrapper";
+        system = pkgs.stdenv.hostPlatform.system or pkgs.system;
+        builder = "${pkgs.bash}/bin/bash";
+        args = [
+          "-c"
+          ''"$coreutils/bin/mkdir" "$out" && "$coreutils/bin/cp" -R "$content" "$out/$folder"''
+        ];
+        inherit (pkgs) coreutils;
+        inherit content;
+        folder = name;
+        preferLocalBuild = true;
+        allowSubstitutes = false;
+      };
+    in
+    "${wrapper}/${name}";
+
+  scanAs =
+    function:
+    {
+      src,
+      type ? "any",
+      match ? null,
+    }:
+    let
+      where = "utils.${function}";
+      source = checkSource where src;
+      names = entries {
+        inherit where type match;
+        src = source;
+      };
+      pathOf = if isLocal source then ownPath source else name: "${source}/${name}";
+    in
+    if !(elem type typeNames) then
+      throw "${where}: type is '${toString type}'${errors.suggestion type typeNames} (known: ${errors.quoted typeNames})"
+    else
+      values (map pathOf names);
+in
+{
+  inherit str;
+  inherit (text) range;
+
+  list = value: if isList value then values value else throw "utils.list: expected a list, but got a ${typeOf value}";
+
+  scan =
+    arguments:
+    errors.onlyKnown {
+      where = "utils.scan";
+      known = [
+        "match"
+        "src"
+        "type"
+      ];
+      attributes = arguments;
+    } (scanAs "scan" arguments);
+
+  files =
+    src:
+    scanAs "files" {
+      inherit src;
+      type = "file";
+    };
+
+  dirs =
+    src:
+    let
+      source = checkSource "utils.dirs" src;
+    in
+    if isLocal source then
+      let
+        names = entries {
+          where = "utils.dirs";
+          src = source;
+          type = "directory";
+        };
+        # The run that sweeps over the folders asks again, with the packages of its lab.
+        valuesWith = pkgs: map (wrapped pkgs source) names;
+      in
+      values (valuesWith hostPkgs) // { inherit valuesWith; }
+    else
+      scanAs "dirs" {
+        inherit src;
+        type = "directory";
+      };
+
+  zip =
+    lists:
+    let
+      itemsOf =
+        name: value:
+        if isList value then
+          length value
+        else if isAttrs value && value._repxType or "" == "values" then
+          length value.values
+        else
+          throw "utils.zip: '${name}' must be a list, but it is a ${typeOf value}";
+      lengths = builtins.mapAttrs itemsOf lists;
+      counts = map (name: "'${name}' has ${toString lengths.${name}} items") (attrNames lengths);
+    in
+    if !isAttrs lists then
+      throw "utils.zip: expected an attribute set of lists, but got a ${typeOf lists}"
+    else if lists == { } then
+      throw "utils.zip: there is no parameter in it"
+    else if !(all (count: count == builtins.head (attrValues lengths)) (attrValues lengths)) then
+      throw "utils.zip: all parameter lists must have the same length, but ${concatStringsSep ", " counts}"
+    else
+      {
+        _repxType = "zip";
+        inherit lists;
+      };
+
+  # One shell line that exports variables: a parameter value for stages that evaluate it.
+  env =
+    variables:
+    if variables == { } then
+      ""
+    else
+      "export ${concatStringsSep " " (map (name: "${name}=${quote (str variables.${name})}") (attrNames variables))}";
+}

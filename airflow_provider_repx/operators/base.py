@@ -1,0 +1,95 @@
+"""What every task of a run's DAG knows: which lab, which run, where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_repx.errors import LabChangedError
+from airflow_provider_repx.execution.store import Claimant, OutputStore
+from airflow_provider_repx.lab import JobId, Lab, LabReference, open_reference, select_jobs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_repx.plan import RunPlan
+    from airflow_provider_repx.targets import Target
+
+__all__ = ["LAB_ID_KEY", "OPEN_LAB_TASK_ID", "RunTaskOperator", "claimant_of", "require_same_lab"]
+
+OPEN_LAB_TASK_ID = "open_lab"
+LAB_ID_KEY = "lab_id"
+
+
+def claimant_of(context: Context) -> Claimant:
+    """Who this try of a task instance is, for claims and logs."""
+    instance = context["ti"]
+    return Claimant(
+        dag_id=instance.dag_id,
+        run_id=instance.run_id,
+        task_id=instance.task_id,
+        map_index=-1 if instance.map_index is None else instance.map_index,
+        try_number=instance.try_number,
+    )
+
+
+def require_same_lab(lab: LabReference, context: Context) -> None:
+    """Compare a task's lab with the one that its DAG run started with.
+
+    Raises `LabChangedError` where the DAG file was evaluated again on another lab since, or where it is not known
+    which lab the DAG run started with.
+    """
+    started_with = context["ti"].xcom_pull(task_ids=OPEN_LAB_TASK_ID, key=LAB_ID_KEY)
+    if started_with is None:
+        raise LabChangedError(
+            f"Task {OPEN_LAB_TASK_ID} has not succeeded in this DAG run, so its lab is not known. Nothing was run."
+            f" Clear {OPEN_LAB_TASK_ID} with everything downstream, or trigger the DAG again."
+        )
+    if started_with != lab.lab_id:
+        raise LabChangedError(
+            f"This DAG run started with lab {lab.name!r} as {started_with}, but its DAG file now describes"
+            f" {lab.lab_id} ({lab.path}): the lab was rebuilt meanwhile. Nothing was run. Trigger the DAG again for"
+            " the new lab (jobs that did not change are reused), or serve the lab through RepxLabBundle, which keeps"
+            " each DAG run on the lab it started with."
+        )
+
+
+class RunTaskOperator(BaseOperator):
+    """Base of the tasks of one run's DAG.
+
+    Holds a lab reference and the plan made while the DAG file was parsed; neither is serialized, and nothing of a lab
+    is ever rendered as a template.
+
+    :param lab: the lab that the DAG was made from
+    :param plan: the run's plan
+    :param target: where its jobs run
+    """
+
+    template_fields: Sequence[str] = ()
+
+    def __init__(self, *, lab: LabReference, plan: RunPlan, target: Target, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lab = lab
+        self.plan = plan
+        self.target = target
+
+    @property
+    def store(self) -> OutputStore:
+        """The output store of the target."""
+        return OutputStore(self.target.base_path)
+
+    def open_lab(self, context: Context) -> Lab:
+        """Read the lab, making sure that it is the one that this DAG run started with.
+
+        Raises `LabChangedError` and what reading a lab raises.
+        """
+        require_same_lab(self.lab, context)
+        return open_reference(self.lab)
+
+    def wanted(self, lab: Lab, context: Context) -> frozenset[JobId]:
+        """The jobs that the DAG run asks for (param `jobs`; empty: all), with everything upstream of them."""
+        run = lab.run(self.plan.run)
+        patterns = [pattern for pattern in context["params"].get("jobs") or [] if pattern.strip()]
+        return frozenset(select_jobs(run, patterns) if patterns else run.jobs)

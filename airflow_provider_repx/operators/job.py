@@ -1,0 +1,113 @@
+"""Jobs as tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from airflow_provider_repx.errors import JobCancelledError, JobFailedError
+from airflow_provider_repx.execution.jobs import JobOutcome, JobRequest, cancel_local, run_job
+from airflow_provider_repx.operators.base import RunTaskOperator, claimant_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_repx.lab import JobId, Lab
+
+__all__ = ["RepxJobOperator"]
+
+
+class RepxJobOperator(RunTaskOperator):
+    """Run the jobs of one stage that fall to this task's map index, on this worker's machine.
+
+    A job that is done in the store is reused. A job whose upstream jobs are not done is skipped. A job that fails is
+    final, whatever `retries` says, unless `retry_failed_jobs`: retries are for lost workers.
+
+    :param stage: the task id of the planned stage
+    :param retry_failed_jobs: also try jobs again that exited with an error
+    """
+
+    ui_color = "#dcefe0"
+
+    def __init__(self, *, stage: str, retry_failed_jobs: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = self.plan.stages[stage]
+        self.chain = next(chain for chain in self.plan.chains if self.stage in chain.stages)
+        self.retry_failed_jobs = retry_failed_jobs
+        self._running: JobRequest | None = None
+
+    def point_label(self, map_index: int) -> str:
+        """What the UI shows instead of a map index: the parameters of its first point, and how many follow."""
+        points = self.chain.points_of(map_index)
+        label = self.chain.labels[points.start]
+        return label if len(points) == 1 else f"{label} (+{len(points) - 1})"
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Run or reuse each job; fail with all causes when any failed."""
+        lab = self.open_lab(context)
+        wanted = self.wanted(lab, context)
+        map_index = context["ti"].map_index
+        points = self.chain.points_of(-1 if map_index is None else map_index)
+        mine = [self.stage.jobs[point] for point in points if self.stage.jobs[point] in wanted]
+        if not mine:
+            raise AirflowSkipException("Not among the jobs that this DAG run asks for (param `jobs`).")
+        outcomes = []
+        for number, job in enumerate(mine, start=1):
+            if len(mine) > 1:
+                self.log.info("job %d of %d: %s", number, len(mine), job)
+            outcome = self._run(lab, job, context)
+            if outcome is not None:
+                outcomes.append(outcome)
+        return self._conclude(mine, outcomes)
+
+    def _run(self, lab: Lab, job: JobId, context: Context) -> JobOutcome | None:
+        producers = lab.run(self.plan.run).jobs[job].producers
+        done = self.store.succeeded((job, *producers))
+        missing = sorted(set(producers) - done)
+        if missing and job not in done:
+            self.log.warning("%s is skipped: upstream jobs are not done: %s", job, ", ".join(missing))
+            return None
+        if not context["params"].get("continue_on_failure", True) and self._has_failures(context):
+            self.log.warning("%s is skipped: a job of this DAG run failed and continue_on_failure is false", job)
+            return None
+        request = JobRequest(
+            lab=lab,
+            run=self.plan.run,
+            job_id=job,
+            store=self.store,
+            claimant=claimant_of(context),
+            force=bool(context["params"].get("force", False)),
+        )
+        self._running = request
+        try:
+            return run_job(request)
+        finally:
+            self._running = None
+
+    def on_kill(self) -> None:
+        """End the processes of the job that is running, if any; `run_job` then returns that it was cancelled."""
+        if self._running is not None:
+            cancel_local(self.store, self._running.job_id, self._running.claimant)
+
+    @staticmethod
+    def _has_failures(context: Context) -> bool:
+        instance = context["ti"]
+        return bool(instance.get_ti_count(dag_id=instance.dag_id, run_ids=[instance.run_id], states=["failed"]))
+
+    def _conclude(self, mine: list[JobId], outcomes: list[JobOutcome]) -> list[dict[str, Any]]:
+        for outcome in outcomes:
+            self.log.info("%s", outcome.describe())
+        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+        if failed:
+            text = "\n\n".join(outcome.describe() for outcome in failed)
+            error = JobFailedError(text)
+            if self.retry_failed_jobs:
+                raise error
+            raise AirflowFailException(text) from error
+        cancelled = [outcome for outcome in outcomes if outcome.status == "cancelled"]
+        if cancelled:
+            raise JobCancelledError("\n".join(outcome.describe() for outcome in cancelled))
+        if len(outcomes) < len(mine):
+            raise AirflowSkipException(f"{len(mine) - len(outcomes)} of {len(mine)} jobs were not started; see above.")
+        return [outcome.summary() for outcome in outcomes]

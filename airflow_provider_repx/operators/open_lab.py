@@ -1,0 +1,57 @@
+"""The first task of a run's DAG."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_repx.execution.jobs import ship_runner
+from airflow_provider_repx.lab import open_reference
+from airflow_provider_repx.operators.base import LAB_ID_KEY, RunTaskOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+__all__ = ["OpenLabOperator"]
+
+
+class OpenLabOperator(RunTaskOperator):
+    """Say which lab this DAG run is about, and see to it that its target can take jobs.
+
+    Pushes the lab id as XCom `lab_id`, which every later task compares with its own; returns what the run holds and
+    how much of it is done already. `pools` travels with the serialized DAG, so that the scheduler's listener can
+    create the pools before the first job asks for a slot.
+    """
+
+    ui_color = "#e8f0fb"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pools = {
+            pool.name: {"slots": pool.slots, "description": pool.description}
+            for pool in self.plan.pools
+            if pool.slots is not None
+        }
+
+    @classmethod
+    def get_serialized_fields(cls) -> frozenset[str]:
+        """Fields of the serialized task; `pools` beside Airflow's own."""
+        return super().get_serialized_fields() | {"pools"}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Open the lab and look at the store once."""
+        lab = open_reference(self.lab)
+        context["ti"].xcom_push(key=LAB_ID_KEY, value=lab.lab_id)
+        wanted = self.wanted(lab, context)
+        ship_runner(self.store)
+        done = self.store.succeeded(wanted)
+        self.log.info("lab %s: %s (id %s, git %s)", self.lab.name, lab.path, lab.lab_id, lab.git_hash)
+        self.log.info("run %s: %d jobs wanted, %d of them done already", self.plan.run, len(wanted), len(done))
+        self.log.info("output store: %s", self.store.outputs)
+        return {
+            "lab": self.lab.name,
+            "lab_id": lab.lab_id,
+            "lab_path": str(lab.path),
+            "git_hash": lab.git_hash,
+            "jobs": len(wanted),
+            "done": len(done),
+        }

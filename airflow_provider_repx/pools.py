@@ -1,0 +1,72 @@
+"""Airflow pools, created and sized as plans ask. Needs Airflow's database: the scheduler or the command line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from airflow.models.pool import Pool
+from airflow.utils.session import create_session
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from airflow_provider_repx.plan import PoolPlan
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = ["ensure_pools", "planned_changes"]
+
+_log = logging.getLogger(__name__)
+
+
+def ensure_pools(plans: Iterable[PoolPlan]) -> list[str]:
+    """Create the pools that are missing and resize those whose planned size changed; say what was done.
+
+    The description holds the planned size. While it is unchanged, a number of slots that somebody set by hand stays.
+    Safe to call from several processes at once.
+    """
+    done = []
+    for plan in plans:
+        if plan.slots is None:
+            continue
+        try:
+            change = _ensure(plan)
+        except IntegrityError:
+            # Another process created the pool between our look and our write.
+            change = _ensure(plan)
+        if change is not None:
+            _log.info("%s", change)
+            done.append(change)
+    return done
+
+
+def planned_changes(plans: Iterable[PoolPlan]) -> list[str]:
+    """What `ensure_pools` would do, without doing it."""
+    with create_session() as session:
+        changes = [change for plan in plans if (change := _apply(session, plan)) is not None]
+        session.rollback()
+    return changes
+
+
+def _ensure(plan: PoolPlan) -> str | None:
+    with create_session() as session:
+        return _apply(session, plan)
+
+
+def _apply(session: Session, plan: PoolPlan) -> str | None:
+    slots = plan.slots
+    if slots is None:
+        return None
+    pool = session.scalar(select(Pool).where(Pool.pool == plan.name))
+    if pool is None:
+        session.add(Pool(pool=plan.name, slots=slots, description=plan.description, include_deferred=True))
+        return f"created pool {plan.name} with {slots} slots"
+    if pool.description == plan.description:
+        return None
+    before = pool.slots
+    pool.slots = slots
+    pool.description = plan.description
+    pool.include_deferred = True
+    return f"resized pool {plan.name} from {before} to {slots} slots"

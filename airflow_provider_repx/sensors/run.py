@@ -1,0 +1,79 @@
+"""Hard dependencies between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_repx.execution.store import OutputStore
+from airflow_provider_repx.links import UpstreamRunLink
+from airflow_provider_repx.operators.base import require_same_lab
+from airflow_provider_repx.triggers.run import RunDoneTrigger, unfinished_jobs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_repx.lab import LabReference
+    from airflow_provider_repx.targets import Target
+
+__all__ = ["RepxRunSensor"]
+
+
+class RepxRunSensor(ExternalTaskSensor):
+    """Wait until every job of an upstream run is done in the output store, for this very lab.
+
+    The data alone satisfies it: it does not matter which DAG run, or which tool, ran the jobs, nor when. It waits in
+    the triggerer and holds no worker.
+
+    :param lab: the lab that both runs belong to
+    :param run: the upstream run
+    :param target: where its jobs run
+    :param store_poll_interval: seconds between two looks at the store
+    """
+
+    template_fields: Sequence[str] = ()
+    operator_extra_links = (UpstreamRunLink(),)
+    ui_color = "#e6e6fa"
+
+    def __init__(
+        self, *, lab: LabReference, run: str, target: Target, store_poll_interval: float = 5, **kwargs: Any
+    ) -> None:
+        super().__init__(deferrable=True, **kwargs)
+        self.lab = lab
+        self.run_name = run
+        self.target = target
+        self.store_poll_interval = store_poll_interval
+
+    def poke(self, context: Context) -> bool:
+        """Whether every job of the upstream run is done."""
+        require_same_lab(self.lab, context)
+        missing, total = unfinished_jobs(self.lab, self.run_name, OutputStore(self.target.base_path))
+        self.log.info("run %s: %d of %d jobs are done", self.run_name, total - missing, total)
+        return missing == 0
+
+    def execute(self, context: Context) -> None:
+        """Succeed at once, or go on waiting in the triggerer."""
+        if self.poke(context):
+            return
+        self.log.info("Waiting for them, whoever runs them. Trigger %s if nobody does yet.", self.external_dag_id)
+        self.defer(
+            trigger=RunDoneTrigger(
+                lab_name=self.lab.name,
+                lab_path=str(self.lab.path),
+                lab_id=self.lab.lab_id,
+                run=self.run_name,
+                base_path=str(self.target.base_path),
+                poll_interval=self.store_poll_interval,
+            ),
+            method_name="execute_complete",
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> None:
+        """Take the trigger's word, after comparing labs once more."""
+        require_same_lab(self.lab, context)
+        if event is None or event.get("status") != "done":
+            raise AirflowFailException((event or {}).get("message", "the trigger ended without an answer"))
+        self.log.info("run %s: all %d jobs are done", self.run_name, event["jobs"])
