@@ -51,8 +51,7 @@ def _ensure(pools: Any) -> None:
 
 def _pools_of(dag: Any) -> list[PoolPlan]:
     task = getattr(dag, "task_dict", {}).get(OPEN_LAB_TASK_ID)
-    declared = getattr(task, "pools", None) or {}
-    return [PoolPlan(name, pool["slots"], pool["description"]) for name, pool in declared.items()]
+    return [PoolPlan(*pool) for pool in getattr(task, "pools", None) or ()]
 
 
 def known_pools() -> Iterable[PoolPlan]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
 from airflow_provider_repx.building import BuildProgress, FileSource, Nix
 from airflow_provider_repx.errors import RepxError
@@ -22,19 +21,18 @@ from airflow_provider_repx.execution.store import JobStatus
 from airflow_provider_repx.lab import Lab, read_lab
 from tools.airflow_local import AirflowInstance, AirflowLocalError, DagBundle, wait_until
 from tools.demo_progress import RunProgress, show_progress
+from tools.demo_results import print_outputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_repx.execution.store import Results
-    from tools.airflow_local import AirflowApi, DagRun, TaskInstance
+    from tools.airflow_local import DagRun, TaskInstance
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LAB_FILE = CHECKOUT / "examples/simulation/default.nix"
 LAB_NAME = "simulation"
 RUNS = ("simulation", "analysis")
 DAG_PREFIX = "repx_"
-PLOT_SUFFIXES = frozenset({".svg", ".png"})
 FAILURES_SHOWN = 3
 LOG_LINES_SHOWN = 25
 
@@ -99,12 +97,13 @@ def build_lab(folders: Folders, console: Console) -> Lab:
     progress.finish()
     lab = read_lab(folders.lab)
     jobs = sum(len(lab.run(name).jobs) for name in RUNS)
-    console.print(f"  {jobs} jobs in the runs {' and '.join(RUNS)}: {lab.path}")
+    console.print(f"  {jobs} jobs in the runs {' and '.join(RUNS)}: {lab.path}", soft_wrap=True)
     return lab
 
 
-def trigger(api: AirflowApi, lab: Lab, name: str) -> DagRun:
+def trigger(airflow: AirflowInstance, lab: Lab, name: str) -> DagRun:
     """Trigger the run's DAG once Airflow has read it from this very build of the lab."""
+    api = airflow.api
     dag_id = f"{DAG_PREFIX}{name}"
 
     def known() -> bool:
@@ -113,14 +112,17 @@ def trigger(api: AirflowApi, lab: Lab, name: str) -> DagRun:
         dag = api.dags().get(dag_id)
         return dag is not None and dag.bundle_version == lab.path.name
 
-    wait_until(known, timeout=120, what=f"Airflow reading {dag_id} from {lab.path.name}")
+    log = airflow.component_log("dag-processor")
+    wait_until(
+        known, timeout=120, what=f"Airflow reading {dag_id} from {lab.path.name}; its DAG processor's log: {log}"
+    )
     return api.trigger(dag_id)
 
 
-def count_done(lab: Lab, name: str, folders: Folders) -> RunProgress:
-    """How many jobs of a run are done in the output store."""
-    rows = lab.results(name, folders.base_path).rows
-    return RunProgress(name, sum(row.status is JobStatus.SUCCEEDED for row in rows), len(rows))
+def count_done(lab: Lab, name: str, folders: Folders) -> tuple[int, int]:
+    """How many jobs of a run are done in the output store, and how many there are."""
+    results = lab.results(name, folders.base_path)
+    return len(results.where(status=JobStatus.SUCCEEDED)), len(results)
 
 
 def follow(airflow: AirflowInstance, lab: Lab, runs: Sequence[DagRun], folders: Folders, console: Console) -> None:
@@ -129,8 +131,8 @@ def follow(airflow: AirflowInstance, lab: Lab, runs: Sequence[DagRun], folders: 
 
         def ended() -> bool:
             states = [airflow.api.dag_run(run.dag_id, run.run_id) for run in runs]
-            for name in RUNS:
-                show(count_done(lab, name, folders))
+            for name, state in zip(RUNS, states, strict=True):
+                show(RunProgress(name, state.state, *count_done(lab, name, folders)))
             return all(state.finished for state in states) or any(state.state == "failed" for state in states)
 
         wait_until(ended, timeout=1800, what="the end of the runs (Airflow is left running: look at its web page)")
@@ -157,29 +159,9 @@ def _log_end(airflow: AirflowInstance, run: DagRun, task: TaskInstance) -> str:
         )
     except AirflowLocalError as error:
         text = f"(its log cannot be read: {error})"
-    return f"Task {task.task_id}{label}, last lines of its log:\n" + "\n".join(text.splitlines()[-LOG_LINES_SHOWN:])
-
-
-def show_results(lab: Lab, folders: Folders, console: Console) -> None:
-    """Print one row per sweep point of the last stage, and where the plot is."""
-    measured = lab.results(RUNS[0], folders.base_path)
-    console.print(_table(measured))
-    for row in lab.results(RUNS[1], folders.base_path).rows:
-        for name, path in row.outputs.items():
-            kind = "Plot" if path.suffix in PLOT_SUFFIXES else f"Output {name}"
-            console.print(f"{kind}: {path}", soft_wrap=True)
-
-
-def _table(results: Results) -> Table:
-    """The jobs of the run's last stage, which carry the parameters of all stages before it."""
-    last = results.rows[-1].stage
-    names = results.parameter_names
-    table = Table("stage", *names, "status", "output", title=f"{DAG_PREFIX}{RUNS[0]}: results of stage {last}")
-    for row in results.rows:
-        if row.stage == last:
-            output = next((path.name for path in row.outputs.values()), "")
-            table.add_row(row.stage, *(str(row.parameters.get(name, "")) for name in names), row.status.value, output)
-    return table
+    # Lines that only fold parts of the log in the web page say nothing here.
+    lines = [line for line in text.splitlines() if not line.startswith("::")]
+    return f"Task {task.task_id}{label}, last lines of its log:\n" + "\n".join(lines[-LOG_LINES_SHOWN:])
 
 
 def say_what_next(airflow: AirflowInstance, folders: Folders, console: Console) -> None:
@@ -213,11 +195,12 @@ def start(folders: Folders, console: Console) -> None:
     try:
         airflow.start()
         airflow.write_shell_file(folders.shell_file)
-        for progress in (count_done(lab, name, folders) for name in RUNS):
-            if progress.done:
-                console.print(f"{progress.done} of {progress.total} jobs of {progress.run} are done already: reused")
+        for name in RUNS:
+            done, total = count_done(lab, name, folders)
+            if done:
+                console.print(f"{done} of {total} jobs of {name} are done already: reused")
         begun = time.monotonic()
-        runs = [trigger(airflow.api, lab, name) for name in RUNS]
+        runs = [trigger(airflow, lab, name) for name in RUNS]
         follow(airflow, lab, runs, folders, console)
         console.print(f"Both runs succeeded after {time.monotonic() - begun:.0f} s")
     except KeyboardInterrupt:
@@ -225,7 +208,7 @@ def start(folders: Folders, console: Console) -> None:
             console.print("Interrupted: stopping Airflow")
             airflow.stop()
         raise
-    show_results(lab, folders, console)
+    print_outputs(lab.results(RUNS[1], folders.base_path), console)
     say_what_next(airflow, folders, console)
 
 

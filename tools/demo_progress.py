@@ -1,4 +1,4 @@
-"""Progress of runs for a person: bars in a terminal, a line per change where the output is a file."""
+"""Progress of runs for a person: bars in a terminal, a line now and then where the output is a file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["RunProgress", "show_progress"]
 
+_LINES_PER_RUN = 6
+
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How many of a run's jobs are done."""
+    """How many of a run's jobs are done, and the state of its DAG run."""
 
     run: str
+    state: str
     done: int
     total: int
 
@@ -32,13 +35,26 @@ def show_progress(console: Console, runs: Sequence[str]) -> Iterator[Callable[[R
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console) as bars:
             tasks = {run: bars.add_task(run, total=None) for run in runs}
-            yield lambda progress: bars.update(tasks[progress.run], completed=progress.done, total=progress.total)
+
+            def update(progress: RunProgress) -> None:
+                text = f"{progress.run} ({progress.state})"
+                bars.update(tasks[progress.run], description=text, completed=progress.done, total=progress.total)
+
+            yield update
         return
-    shown: set[RunProgress] = set()
+    shown: dict[str, RunProgress] = {}
 
-    def print_change(progress: RunProgress) -> None:
-        if progress not in shown:
-            shown.add(progress)
-            console.print(f"  {progress.run}: {progress.done} of {progress.total} jobs done")
+    def print_now_and_then(progress: RunProgress) -> None:
+        before = shown.get(progress.run)
+        if before is None or _is_news(before, progress):
+            shown[progress.run] = progress
+            console.print(f"  {progress.run} ({progress.state}): {progress.done} of {progress.total} jobs done")
 
-    yield print_change
+    yield print_now_and_then
+
+
+def _is_news(before: RunProgress, now: RunProgress) -> bool:
+    """Whether a run has come far enough, since it was shown last, for another line."""
+    if now.state != before.state:
+        return True
+    return now.done - before.done >= (1 if now.done == now.total else now.total / _LINES_PER_RUN)

@@ -60,7 +60,9 @@ def find_nix() -> Path:
     Raises:
         NixNotFoundError: there is none; the message says how to get it.
     """
-    usual = (Path.home() / ".nix-profile/bin/nix", Path("/nix/var/nix/profiles/default/bin/nix"))
+    # Not Path.home(), which raises for a user without an entry in the user database.
+    home = Path(os.environ.get("HOME") or "/")
+    usual = (home / ".nix-profile/bin/nix", Path("/nix/var/nix/profiles/default/bin/nix"))
     if found := shutil.which("nix"):
         return Path(found)
     for candidate in usual:

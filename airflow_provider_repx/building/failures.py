@@ -1,6 +1,6 @@
 """Why a nix command failed, told from its structured log; every failure of nix exits with code 1.
 
-The phrases are those of Nix 2.8 to 2.31. Errors of evaluation have no common phrase: they are what remains.
+The phrases are those of Nix 2.8 to 2.32. Errors of evaluation have no common phrase: they are what remains.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ _BUILD_FAILED = re.compile(
     r"|path '[^']*' is not valid, so cannot be part of)",
     re.DOTALL,
 )
-_DEPENDENCY_FAILED = re.compile(r"dependenc(?:y|ies) of derivation '|Reason: \d+ dependenc")
+_DEPENDENCY_FAILED = re.compile(
+    r"dependenc(?:y|ies) of derivation '|Reason: \d+ dependenc|^Build failed due to failed dep"
+)
 _MISSING_ATTRIBUTE = re.compile(
     r"^(?:flake '.*' does not provide attribute|attribute '[^']*' in selection path '[^']*' not found)"
 )

@@ -15,7 +15,7 @@ from airflow_provider_repx.errors import NixError
 
 __all__ = ["KeptPath", "keep", "kept", "release"]
 
-_NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.+=?-]*$")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=?-]*")
 # What nix calls a link before it renames it into place; one can be left behind by a crash.
 _UNFINISHED = re.compile(r"\.tmp-\d+-\d+$")
 
@@ -56,6 +56,6 @@ def kept(folder: Path) -> tuple[KeptPath, ...]:
 
 
 def _link(folder: Path, name: str) -> Path:
-    if not _NAME.match(name) or _UNFINISHED.search(name):
+    if not _NAME.fullmatch(name) or _UNFINISHED.search(name):
         raise NixError(f"{name!r} cannot be the name of a root in {folder}: use letters, digits and any of _ . + = ? -")
     return folder.expanduser().absolute() / name

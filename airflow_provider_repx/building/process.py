@@ -1,4 +1,4 @@
-"""External commands: output line by line, a time limit, and no process left behind however they end."""
+"""External commands: output line by line, a time limit, and no process left behind when they are stopped."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class BuildProgress:
     """Turns events into lines: ``building 3/12 <derivation name>``, builders' output, warnings.
 
     Lines about progress come at most once in `interval` seconds; what builders write comes in full. The number behind
-    the slash grows while Nix finds out what there is to do.
+    the slash changes while Nix finds out what there is to do.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class BuildProgress:
     def __call__(self, event: NixEvent) -> None:
         """Take an event, and log what it is worth."""
         if isinstance(event, Progress):
-            self._expected = max(self._expected, event.expected)
+            self._expected = event.expected
         elif isinstance(event, BuildStarted):
             self._started += 1
             total = max(self._expected, self._started)
@@ -56,7 +56,10 @@ class BuildProgress:
 
     def finish(self) -> None:
         """Log the total; a build that had nothing to do says so."""
-        self._log(f"built {self._started} derivations" if self._started else "nothing to build: everything was there")
+        if self._started:
+            self._log(f"built {self._started} derivation{'s' if self._started > 1 else ''}")
+        else:
+            self._log("nothing to build: everything was there")
 
     def _paced(self, line: str) -> None:
         now = self._clock()

@@ -146,7 +146,7 @@ class StructuredLog:
 
     def _result(self, number: int, record: Mapping[str, Any]) -> NixEvent | None:
         kind, fields = record.get("type"), _fields(record)
-        if kind in {_RESULT_BUILD_LOG_LINE, _RESULT_POST_BUILD_LOG_LINE}:
+        if kind in (_RESULT_BUILD_LOG_LINE, _RESULT_POST_BUILD_LOG_LINE):
             if fields and isinstance(fields[0], str):
                 return BuildLogLine(self._derivations.get(number, ""), without_ansi(fields[0]).rstrip())
         elif kind == _RESULT_PROGRESS and number in self._builds:

@@ -18,11 +18,13 @@ class BrokenLabDAG(DAG):
     after the DAG file and the lab; the DAGs of other labs in the same file stay.
     """
 
+    _error: RepxError | None = None
+    _file = ""
+
     def __init__(self, lab: str, error: RepxError) -> None:
         super().__init__(dag_id=f"repx_broken_lab_{re.sub(r'[^A-Za-z0-9_.-]', '_', lab)}", schedule=None)
         self._lab = lab
         self._error = error
-        self._file = ""
 
     @property
     def relative_fileloc(self) -> str:
@@ -35,8 +37,9 @@ class BrokenLabDAG(DAG):
 
     @property
     def deadline(self) -> None:
-        """Raise the lab's error: Airflow reads this attribute when it serializes the DAG, and never before."""
-        raise self._error
+        """Raise the lab's error: once a DAG is made, Airflow reads this attribute only to serialize it."""
+        if self._error is not None:
+            raise self._error
 
     @deadline.setter
     def deadline(self, value: object) -> None:

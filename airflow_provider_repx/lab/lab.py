@@ -25,8 +25,10 @@ __all__ = ["Lab"]
 
 _BASE_PATH_VARIABLE = "AIRFLOW__REPX__BASE_PATH"
 
-_RUN_FILE = re.compile(r"(?:.*/)?(?:[0-9a-df-np-sv-z]{32}-)?metadata-(?P<run>.+)\.json")
+_RUN_FILE = re.compile(r"(?:.*/)?(?:[0-9a-df-np-sv-z]{32}-)?metadata-(?P<run>[^/\x00-\x1f]+)\.json")
 """A run is known by its file's name alone, so that the file need not be read; RepX before 0.5 puts a hash in front."""
+
+_LAB_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+?=-]*")
 
 
 class Lab:
@@ -57,6 +59,9 @@ class Lab:
         self.is_directory = source.is_directory
         shown = source.shown(source.manifest)
         self._manifest = parse(Manifest, source.read(source.manifest), shown)
+        if _LAB_ID.fullmatch(self._manifest.lab_id) is None:
+            text = f"{self._manifest.lab_id!r} is not an id: letters, digits and any of ._+?=-"
+            raise_for([Problem("", "labId", text)], shown, None)
         with collection_paused():
             self._checksums = Checksums({entry.path: entry.sha256 for entry in self._manifest.files}, shown)
         root = parse(RootMetadata, self._read(self._manifest.metadata), source.shown(self._manifest.metadata))

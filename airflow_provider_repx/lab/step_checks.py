@@ -17,7 +17,13 @@ _WORKER_OUTPUTS = "runner:worker_outputs"
 def step_problems(job_id: JobId, job: Job) -> list[Problem]:
     """What is wrong with the steps of a job that has `scatter`, `gather` and at least one step."""
     steps = steps_of(job)
+    # A step has a folder of its name in the output store.
     problems = [
+        Problem(job_id, f"executables.step-{name}", "the name of a step may not hold '/' or a NUL character")
+        for name in steps
+        if "/" in name or "\0" in name
+    ]
+    problems += [
         Problem(job_id, f"executables.step-{name}.deps", f"there is no step {dependency!r}; steps: {', '.join(steps)}")
         for name, step in steps.items()
         for dependency in step.deps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import posixpath
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from airflow_provider_repx.errors import LabFormatError, LabIntegrityError, LabNotFoundError, LabPathError
@@ -43,6 +44,7 @@ class TarSource:
             name[len(self._prefix) :]: member for name, member in members.items() if name.startswith(self._prefix)
         }
         self.manifest = f"lab/{only_manifest([posixpath.basename(name) for name in names], path)}"
+        self._folders = {parent for name in self._members for parent in _parents(name)}
         for name, member in self._members.items():
             if member.issym():
                 self._link_target(name, member)
@@ -129,7 +131,7 @@ class TarSource:
                 raise LabIntegrityError(f"{self.shown(relative)}: too many links, one leads back to itself")
             waiting = self._link_target(name, member).split("/") + waiting
             found = ""
-        if found not in self._members and not any(name.startswith(f"{found}/") for name in self._members):
+        if found not in self._members and found not in self._folders:
             raise LabIntegrityError(f"{self.shown(relative)}: missing from the archive")
         return found
 
@@ -164,3 +166,8 @@ class TarSource:
             except OSError as error:
                 raise LabIntegrityError(f"{self.shown(relative)}: cannot be read: {error.strerror}") from error
         return known[name]
+
+
+def _parents(name: str) -> Iterator[str]:
+    while name := posixpath.dirname(name):
+        yield name

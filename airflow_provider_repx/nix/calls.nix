@@ -68,9 +68,7 @@ let
       result = if isFunction loaded then loaded (argumentsFor context loaded) else loaded;
     in
     if !isAttrs result then
-      throw "${where}: expected an attribute set, or a file or function that returns one, but got ${
-        if isList result then "a list" else "a ${typeOf result}"
-      }"
+      throw "${where}: expected an attribute set, or a file or function that returns one, but got ${errors.kind result}"
     else
       result;
 in
@@ -128,14 +126,14 @@ in
   callStage =
     source: dependencies:
     if !isList dependencies then
-      throw "callStage: the second argument is a list of stages that this stage depends on, but it is a ${typeOf dependencies}"
+      throw "callStage: the second argument is a list of stages that this stage depends on, but it is ${errors.kind dependencies}"
     else
       call "stage" source dependencies;
 
   callRun =
     source: dependencies:
     if !isList dependencies then
-      throw "callRun: the second argument is a list of runs that this run depends on, but it is a ${typeOf dependencies}"
+      throw "callRun: the second argument is a list of runs that this run depends on, but it is ${errors.kind dependencies}"
     else
       call "run" source dependencies;
 

@@ -5,7 +5,14 @@ let
   calls = import ./calls.nix { inherit errors; };
   values = import ./values.nix { inherit errors text; };
   resources = import ./resources.nix { inherit errors; };
-  utils = import ./utils.nix { inherit errors hostPkgs text; };
+  utils = import ./utils.nix {
+    inherit
+      errors
+      hostPkgs
+      text
+      values
+      ;
+  };
   # Host tools in place of nixpkgs, for labs that run natively.
   hostPkgs = import ./host_pkgs.nix;
   script = import ./script.nix { inherit errors; };
@@ -39,6 +46,7 @@ let
   };
   lab = import ./lab.nix {
     inherit
+      calls
       errors
       run
       script

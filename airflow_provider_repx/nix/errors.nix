@@ -68,8 +68,22 @@ let
       candidate = nearest name known;
     in
     if candidate == null then "" else "; did you mean '${candidate}'?";
+  kinds = {
+    bool = "a boolean";
+    float = "a number";
+    int = "a number";
+    lambda = "a function";
+    list = "a list";
+    null = "null";
+    path = "a path";
+    set = "an attribute set";
+    string = "a text";
+  };
 in
 {
+  # What a value is, with its article.
+  kind = value: kinds.${builtins.typeOf value};
+
   inherit
     listed
     nearest

@@ -5,7 +5,6 @@
 let
   inherit (builtins)
     concatStringsSep
-    listToAttrs
     mapAttrs
     ;
 
@@ -132,7 +131,6 @@ let
       };
       # Any program of the host as a package.
       command = name: package name [ name ];
-      commands = names: listToAttrs (map (name: { inherit name; value = package name [ name ]; }) names);
       # The same packages for another kind of machine, needed where Nix evaluates without knowing its own.
       forSystem = packagesFor;
     };

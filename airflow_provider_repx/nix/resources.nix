@@ -12,7 +12,6 @@ let
     isString
     match
     toJSON
-    typeOf
     ;
 
   known = [
@@ -52,7 +51,7 @@ let
     };
   };
 
-  shown = value: if isAttrs value || builtins.isFunction value then "a ${typeOf value}" else toJSON value;
+  shown = value: if isAttrs value || builtins.isFunction value then errors.kind value else toJSON value;
 in
 {
   # Passes valid hints on; `where` names the stage.
@@ -65,7 +64,7 @@ in
     if hints == null then
       { }
     else if !isAttrs hints then
-      throw "${where}: resources must be an attribute set, but it is a ${typeOf hints}"
+      throw "${where}: resources must be an attribute set, but it is ${errors.kind hints}"
     else
       errors.onlyKnown
         {

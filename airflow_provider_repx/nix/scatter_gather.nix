@@ -49,12 +49,12 @@ let
             attributes = value;
           } value
         else
-          throw "${where}, ${part}: must be an attribute set, but it is a ${typeOf value}";
+          throw "${where}, ${part}: must be an attribute set, but it is ${errors.kind value}";
     in
     if missing != [ ] then
       throw "${where}: a scatter-gather stage needs ${errors.quoted required}, but there is no '${head missing}'"
     else if !isAttrs definition.steps then
-      throw "${where}: steps must be an attribute set, but it is a ${typeOf definition.steps}"
+      throw "${where}: steps must be an attribute set, but it is ${errors.kind definition.steps}"
     else if definition.steps == { } then
       throw "${where}: steps is empty; a scatter-gather stage needs at least one step"
     else
@@ -82,7 +82,7 @@ let
           found = if length alike == 1 then alike else filter (candidate: steps.${candidate} == step) alike;
         in
         if !isAttrs step then
-          throw "${place}: deps holds a ${typeOf step}; it takes steps and [ step \"output\" \"input\" ]"
+          throw "${place}: deps holds ${errors.kind step}; it takes steps and [ step \"output\" \"input\" ]"
         else if found == [ ] then
           throw "${place}: depends on ${
             if step ? pname then "step '${toString step.pname}'" else "a step"
@@ -105,7 +105,7 @@ let
           throw "${place}: a dependency in a list must be [ step \"output\" \"input\" ]";
       deps = steps.${name}.deps or [ ];
     in
-    if isList deps then map read deps else throw "${place}: deps must be a list, but it is a ${typeOf deps}";
+    if isList deps then map read deps else throw "${place}: deps must be a list, but it is ${errors.kind deps}";
 
   unique = foldl' (found: item: if elem item found then found else found ++ [ item ]) [ ];
 
@@ -125,7 +125,7 @@ let
         else
           settle (done ++ ready) (filter (name: !(elem name ready)) left);
     in
-    settle [ ] (attrNames needs);
+    builtins.deepSeq needs (settle [ ] (attrNames needs));
 in
 {
   # What does not depend on parameters: which executables there are, their scripts and packages.

@@ -2,10 +2,8 @@
 { errors }:
 let
   inherit (builtins)
-    concatMap
-    elem
-    filterSource
-    hasContext
+    filter
+    head
     match
     substring
     toFile
@@ -13,11 +11,19 @@ let
     unsafeDiscardStringContext
     ;
 
+  # The builder program as a folder to import from.
   program = builtins.path {
     name = "repx-assemble";
-    path = ./assemble;
-    filter = path: type: type == "regular" && match ".*\\.(py|sh)" path != null;
+    path = ./.;
+    filter =
+      path: type:
+      if type == "directory" then
+        baseNameOf path == "assemble"
+      else
+        baseNameOf (dirOf path) == "assemble" && match ".*\\.(py|sh)" path != null;
   };
+
+  start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from assemble.program import main; main()";
 
   coreNames = [
     "bash"
@@ -64,6 +70,8 @@ let
         args = [
           "-I"
           "-B"
+          "-c"
+          start
           "${program}"
         ];
         blueprint = toFile "blueprint.json" (unsafeDiscardStringContext json);
@@ -75,18 +83,29 @@ let
     );
 in
 {
-  inherit assemble binOf;
+  inherit
+    assemble
+    binOf
+    coreNames
+    systemOf
+    ;
 
   # The first package that the library needs and `pkgs` lacks stops the evaluation.
   checkPackages =
     pkgs: value:
     let
-      missing = builtins.filter (name: !(pkgs ? ${name})) requiredNames;
+      missing = filter (name: !(pkgs ? ${name})) requiredNames;
     in
     if missing == [ ] then
       value
     else
-      throw "mkLab: pkgs has no package '${builtins.head missing}' (the library needs ${errors.quoted requiredNames})";
+      throw "mkLab: pkgs has no package '${head missing}' (the library needs ${errors.quoted requiredNames})";
+
+  # How every script starts, whichever stage it is of.
+  launchWith = pkgs: {
+    shebang = pkgs.bash.repxShebang or "${pkgs.bash}/bin/bash";
+    path = map (package: binOf pkgs.${package}) (filter (package: pkgs ? ${package}) coreNames);
+  };
 
   scriptsOf =
     {
@@ -100,8 +119,6 @@ in
       task = "scripts";
       data = {
         inherit executables;
-        shebang = pkgs.bash.repxShebang or "${pkgs.bash}/bin/bash";
-        core_path = map (package: binOf pkgs.${package}) (builtins.filter (package: pkgs ? ${package}) coreNames);
         bash = "${pkgs.bash}/bin/bash";
         shellcheck = if pkgs ? shellcheck then "${binOf pkgs.shellcheck}/shellcheck" else null;
       };

@@ -86,7 +86,7 @@ let
 
   attributeSet =
     where: attribute: value:
-    if isAttrs value then value else throw "${where}: ${attribute} must be an attribute set, but it is a ${typeOf value}";
+    if isAttrs value then value else throw "${where}: ${attribute} must be an attribute set, but it is ${errors.kind value}";
 
   # Forces what `value` consists of without walking through whole packages.
   force =
@@ -210,7 +210,7 @@ let
       checkedName =
         attribute: text:
         if !isString text then
-          throw "${where}: ${attribute} must be a text, but it is a ${typeOf text}"
+          throw "${where}: ${attribute} must be a text, but it is ${errors.kind text}"
         else if match "[A-Za-z0-9_][A-Za-z0-9+._-]*" text == null then
           throw "${where}: ${attribute} is '${text}', which is no file name: use letters, digits and + . _ -"
         else
@@ -301,7 +301,7 @@ let
         if isPath value || (isAttrs value && (value ? outPath || value.type or "" == "derivation")) then
           { path = "${value}"; }
         else if !isString value then
-          { error = "its default is a ${typeOf value}, not a path"; }
+          { error = "its default is ${errors.kind value}, not a path"; }
         else if value == "" then
           { error = "it has no default"; }
         else if match "/.*" value != null then
@@ -345,9 +345,9 @@ let
           };
         in
         if !isFunction part.run then
-          throw "${part.where}: run must be a function, but it is a ${typeOf part.run}"
+          throw "${part.where}: run must be a function, but it is ${errors.kind part.run}"
         else if !isString text then
-          throw "${part.where}: run must return a text, but it returned a ${typeOf text}"
+          throw "${part.where}: run must return a text, but it returned ${errors.kind text}"
         else
           text;
 
@@ -394,7 +394,7 @@ let
         let
           scripts = script.scriptsOf {
             inherit pkgs;
-            name = "repx-scripts-${name}";
+            name = values.storeName "repx-scripts-${name}";
             noChroot = definition.__noChroot or false;
             executables = map (index: scriptOf provided index (elemAt parts index)) indexed;
           };

@@ -3,6 +3,7 @@
   errors,
   hostPkgs,
   text,
+  values,
 }:
 let
   inherit (builtins)
@@ -25,10 +26,11 @@ let
     pathExists
     readDir
     replaceStrings
-    typeOf
     ;
 
-  values = list: {
+  inherit (values) storeName;
+
+  sweep = list: {
     _repxType = "values";
     values = list;
   };
@@ -89,7 +91,7 @@ let
     if isPath src || isAttrs src || (isString src && hasContext src) then
       src
     else
-      throw "${where}: the source must be a path or a derivation, but it is a ${typeOf src}";
+      throw "${where}: the source must be a path or a derivation, but it is ${errors.kind src}";
 
   # One local folder entry as a store path of its own, so that a change to one leaves the others alone.
   ownPath =
@@ -98,16 +100,6 @@ let
       path = src + "/${name}";
       name = storeName name;
     }}";
-
-  # Store path names know fewer characters than file names.
-  storeName =
-    name:
-    let
-      safe = concatStringsSep "" (
-        map (part: if isString part then part else "-") (builtins.split "[^A-Za-z0-9+._?=-]" name)
-      );
-    in
-    if match "\\..*" safe != null then "_${safe}" else safe;
 
   # A folder in a derivation of its own: its path ends in the folder's name, whatever characters that has.
   wrapped =
@@ -153,13 +145,13 @@ let
     if !(elem type typeNames) then
       throw "${where}: type is '${toString type}'${errors.suggestion type typeNames} (known: ${errors.quoted typeNames})"
     else
-      values (map pathOf names);
+      sweep (map pathOf names);
 in
 {
   inherit str;
   inherit (text) range;
 
-  list = value: if isList value then values value else throw "utils.list: expected a list, but got a ${typeOf value}";
+  list = value: if isList value then sweep value else throw "utils.list: expected a list, but got ${errors.kind value}";
 
   scan =
     arguments:
@@ -195,7 +187,7 @@ in
         # The run that sweeps over the folders asks again, with the packages of its lab.
         valuesWith = pkgs: map (wrapped pkgs source) names;
       in
-      values (valuesWith hostPkgs) // { inherit valuesWith; }
+      sweep (valuesWith hostPkgs) // { inherit valuesWith; }
     else
       scanAs "dirs" {
         inherit src;
@@ -212,12 +204,12 @@ in
         else if isAttrs value && value._repxType or "" == "values" then
           length value.values
         else
-          throw "utils.zip: '${name}' must be a list, but it is a ${typeOf value}";
+          throw "utils.zip: '${name}' must be a list, but it is ${errors.kind value}";
       lengths = builtins.mapAttrs itemsOf lists;
       counts = map (name: "'${name}' has ${toString lengths.${name}} items") (attrNames lengths);
     in
     if !isAttrs lists then
-      throw "utils.zip: expected an attribute set of lists, but got a ${typeOf lists}"
+      throw "utils.zip: expected an attribute set of lists, but got ${errors.kind lists}"
     else if lists == { } then
       throw "utils.zip: there is no parameter in it"
     else if !(all (count: count == builtins.head (attrValues lengths)) (attrValues lengths)) then

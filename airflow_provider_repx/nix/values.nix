@@ -2,18 +2,18 @@
 { errors, text }:
 let
   inherit (builtins)
+    concatStringsSep
     genericClosure
     isAttrs
     isBool
     isFloat
-    isFunction
     isInt
-    isList
     isPath
     isString
     mapAttrs
+    match
+    split
     toJSON
-    typeOf
     ;
 
   isDerivation = value: isAttrs value && (value.type or "" == "derivation" || value ? outPath);
@@ -27,12 +27,19 @@ let
     else if isPath value || isDerivation value then
       "${value}"
     else
-      throw "${where}: ${
-        if isList value then "a list" else if isFunction value then "a function" else "a ${typeOf value}"
-      } is no parameter value; a parameter is a string, number, boolean, null, path or derivation";
+      throw "${where}: ${errors.kind value} is no parameter value; a parameter is a text, number, boolean, null, path or derivation";
+  # Store path names know fewer characters than file names.
+  storeName =
+    name:
+    let
+      safe = concatStringsSep "" (
+        map (part: if isString part then part else "-") (split "[^A-Za-z0-9+._?=-]" name)
+      );
+    in
+    if match "\\..*" safe != null then "_${safe}" else safe;
 in
 {
-  inherit encode isDerivation;
+  inherit encode isDerivation storeName;
 
   # What a stage's own functions see: store paths instead of paths, everything else as it is.
   plain = value: if isPath value || isDerivation value then "${value}" else value;

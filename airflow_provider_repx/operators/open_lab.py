@@ -26,11 +26,8 @@ class OpenLabOperator(RunTaskOperator):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.pools = {
-            pool.name: {"slots": pool.slots, "description": pool.description}
-            for pool in self.plan.pools
-            if pool.slots is not None
-        }
+        # Lists: Airflow reads back a dictionary in this place only in part.
+        self.pools = [[pool.name, pool.slots, pool.description] for pool in self.plan.pools if pool.slots is not None]
 
     @classmethod
     def get_serialized_fields(cls) -> frozenset[str]:

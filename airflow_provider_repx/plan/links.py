@@ -78,20 +78,19 @@ class _Builder:
         stage = self.stages.all[position]
         points: dict[JobId, int] = {}
         read: set[JobId] = set()
-        links = 0
         for job in stage.jobs:
             for producer in self.run.jobs[job].producers:
                 if self.chain_of[self.stages.position[producer]] != chain:
                     continue
-                links += 1
                 read.add(producer)
                 if points.setdefault(job, self.point_of[producer]) != self.point_of[producer]:
                     return None
         from_chain = [up for up in stage.upstream if self.chain_of[up] == chain]
         width = len(self.stages.all[self.members[chain][0]].jobs)
-        # As many links as jobs, each to another producer: with equal numbers on both sides that is one-to-one.
-        exact = links == len(read) == len(stage.jobs) * len(from_chain)
-        return points if exact and len(points) == len(stage.jobs) == width else None
+        # Each job reads from one point only, and together they read every job of the stages that they read from. With
+        # as many jobs as points that is one-to-one.
+        paired = len(stage.jobs) == width and len(read) == width * len(from_chain)
+        return points if paired else None
 
     def _leads_to(self, chain: int, goals: set[int]) -> bool:
         if not goals:

@@ -32,8 +32,10 @@ class AirflowApi:
     def __init__(self, url: str, user: str, password: str) -> None:
         self._user = user
         self._password = password
-        # A proxy from the environment must not get between this process and its own machine.
-        self._http = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
+        # A proxy from the environment must not get between this process and its own machine. Connections are not
+        # kept: on one machine they cost nothing, and none is left open where nobody closes the client.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(base_url=url, timeout=30.0, trust_env=False, limits=limits)
 
     def close(self) -> None:
         """Close the connections."""

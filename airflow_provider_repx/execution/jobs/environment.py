@@ -74,9 +74,7 @@ PASSED_ON = (
 _NEVER = ("AIRFLOW*", "_AIRFLOW*")
 
 
-def job_environment(
-    inherited: Mapping[str, str], *, lab: Path, token: str, also: Iterable[str] = ()
-) -> dict[str, str]:
+def job_environment(inherited: Mapping[str, str], *, lab: Path, token: str, also: Iterable[str] = ()) -> dict[str, str]:
     """The environment of a job: what `PASSED_ON` and `also` allow, never anything of Airflow's.
 
     ``PATH`` is the lab's own tools, then the inherited one, as in RepX.

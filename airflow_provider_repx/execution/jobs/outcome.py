@@ -31,7 +31,8 @@ class JobOutcome:
         started: When the attempt started, in seconds since 1970.
         seconds: How long it took.
         cpu_seconds: Processor time of all its processes together.
-        peak_memory: Bytes of resident memory of its largest process.
+        peak_memory: Bytes of resident memory of its largest process; `None` also when that stayed below the worker's
+            own, in which case Linux does not tell.
         stdout: Log of standard output, of all attempts.
         stderr: Log of standard error, of all attempts.
         stderr_tail: The last lines that this attempt alone wrote to standard error.
@@ -55,7 +56,7 @@ class JobOutcome:
     holder: str | None = None
 
     def describe(self) -> str:
-        """What to write into a log: one line, and for a job that did not succeed its last words and where the rest is."""
+        """What to write into a log: one line, and for a job that did not succeed its last words and its logs' paths."""
         if self.status == "succeeded" and self.reused:
             return f"{self.job_id}: reused, done by {self.holder}"
         text = f"{self.job_id}: {self.status}"

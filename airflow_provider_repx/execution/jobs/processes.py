@@ -26,7 +26,8 @@ def job_processes(token: str) -> list[psutil.Process]:
     """The processes of the job that runs under a claim's token, its runner first.
 
     Those are the processes that carry the token in their environment, and whatever descends from them or shares a
-    session with them: the runner began a session of its own, so all sessions below it belong to the job.
+    session with them: the runner began a session of its own, so all sessions below it belong to the job. Only a process
+    that gave up environment, session and parent (a daemon on purpose) is not found.
     """
     processes = {process.pid: process for process in psutil.process_iter()}
     entry = f"{TOKEN_VARIABLE}={token}".encode()
@@ -51,10 +52,10 @@ def terminate_job(token: str, *, grace: float, first: signal.Signals = signal.SI
     The runner gets the signal `first` before any other process gets TERM, so that it knows why its script ends. It
     has the same grace of its own, and is given the time to record the outcome.
     """
-    signalled: set[psutil.Process] = set()
+    signalled: dict[psutil.Process, None] = {}
     patience = time.monotonic() + grace
     deadline = patience + _KILL_SECONDS
-    while members := job_processes(token):
+    while members := _with_known(job_processes(token), signalled):
         now = time.monotonic()
         if now > deadline:
             numbers = ", ".join(str(process.pid) for process in members)
@@ -69,9 +70,14 @@ def terminate_job(token: str, *, grace: float, first: signal.Signals = signal.SI
             elif process not in signalled:
                 _send(process, first if runner else signal.SIGTERM)
                 _send(process, signal.SIGCONT)
-            signalled.add(process)
+            signalled[process] = None
         time.sleep(_POLL_SECONDS)
     return True
+
+
+def _with_known(found: list[psutil.Process], known: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Add those known from before: a process may be found through its parent only, which has ended by now."""
+    return found + [process for process in known if process not in found and _is_alive(process)]
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:
@@ -110,6 +116,6 @@ def _started(process: psutil.Process) -> float:
 def _is_alive(process: psutil.Process) -> bool:
     """False for a zombie too: it holds nothing any more."""
     try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False

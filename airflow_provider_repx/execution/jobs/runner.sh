@@ -133,7 +133,7 @@ fi
   printf '"host":"%s","execution_type":"%s","stderr_offset":%d,"claim":%s}\n' \
     "$HOSTNAME" "$execution_type" "$stderr_offset" "${claim_text:-null}"
 } >"$record" || { rm -f -- "$record"; die "cannot write the record in $repx"; }
-mv -f -- "$record" "$repx/attempt.json" || die "cannot write $repx/attempt.json"
+mv -fT -- "$record" "$repx/attempt.json" || die "cannot write $repx/attempt.json"
 
 case $outcome in
   succeeded)

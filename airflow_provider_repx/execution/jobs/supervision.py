@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,7 +20,7 @@ from typing import IO
 from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.jobs.processes import job_processes, terminate_job
 from airflow_provider_repx.execution.store import Claim, JobPaths
-from airflow_provider_repx.execution.store.attempt import Attempt, read_attempt, write_attempt
+from airflow_provider_repx.execution.store.attempt import Attempt, read_attempt, settle_markers, write_attempt
 
 __all__ = ["Launch", "Supervised", "supervise"]
 
@@ -59,8 +59,10 @@ class _Ended:
     usage: resource.struct_rusage | None
 
 
-def supervise(launch: Launch, paths: JobPaths, claim: Claim) -> Supervised:
+def supervise(launch: Launch, paths: JobPaths, claim: Claim, stopped: Callable[[], bool]) -> Supervised:
     """Run one attempt under a claim and say how it ended. No process of it is left then.
+
+    `stopped` says whether the attempt was asked to stop before there was a process that could have been told so.
 
     Whatever interrupts the waiting (a signal's exception, `KeyboardInterrupt`, `SystemExit`) ends all processes of the
     job first and goes on. Raises `StoreError` when a process cannot be killed: the claim must then not be released.
@@ -69,20 +71,24 @@ def supervise(launch: Launch, paths: JobPaths, claim: Claim) -> Supervised:
     started = time.time()
     offset = paths.stderr.stat().st_size if paths.stderr.exists() else 0
     with tempfile.TemporaryFile() as complaints:
+        process = None
         try:
             process = _start(launch, paths, claim, complaints)
+            if stopped():
+                terminate_job(token, grace=launch.grace)
             ended = _wait(process, launch, paths, token)
             _end_leftovers(token, launch.grace)
         except BaseException:
             _log.warning("interrupted: ending the job's processes")
             _kill_all(token, launch.grace)
+            if process is not None and process.returncode is None:
+                _collect(process)
             raise
         attempt = read_attempt(paths.attempt)
         if attempt is None or attempt.token != token:
             attempt = _unrecorded(ended, _text(complaints), claim, started, offset)
-            _settle(paths, attempt)
-    peak = ended.usage.ru_maxrss * _KIB if ended.usage is not None else None
-    return Supervised(attempt, peak)
+            _record(paths, attempt)
+    return Supervised(attempt, _peak_memory(ended))
 
 
 def _start(launch: Launch, paths: JobPaths, claim: Claim, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -172,6 +178,17 @@ def _collect(process: subprocess.Popen[bytes]) -> _Ended | None:
     return _Ended(process.returncode, usage)
 
 
+def _peak_memory(ended: _Ended) -> int | None:
+    """Bytes of the largest process of the job; `None` when that is not known.
+
+    The runner began as a copy of this worker, and Linux goes on counting that copy's memory. So only what exceeds the
+    worker's own peak is the job's.
+    """
+    if ended.usage is None or ended.usage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        return None
+    return ended.usage.ru_maxrss * _KIB
+
+
 def _end_leftovers(token: str, grace: float) -> None:
     """End what the script left running: it must not write into outputs that count as done."""
     leftovers = job_processes(token)
@@ -215,13 +232,12 @@ def _unrecorded(ended: _Ended, complaint: str, claim: Claim, started: float, off
     )
 
 
-def _settle(paths: JobPaths, attempt: Attempt) -> None:
+def _record(paths: JobPaths, attempt: Attempt) -> None:
     """Write the outcome in the runner's place, as far as the store lets us."""
-    paths.success.unlink(missing_ok=True)
     try:
+        paths.success.unlink(missing_ok=True)
         write_attempt(paths.attempt, attempt)
-        if attempt.outcome == "failed":
-            paths.fail.touch()
+        settle_markers(paths, attempt)
     except (StoreError, OSError) as error:
         _log.warning("the outcome could not be written down: %s", error)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from airflow_provider_repx.execution.store.claimant import ClaimRecord
-from airflow_provider_repx.execution.store.files import write_atomically
+from airflow_provider_repx.execution.store.files import store_error, write_atomically
+from airflow_provider_repx.execution.store.job_paths import JobPaths
 
-__all__ = ["Attempt", "AttemptOutcome", "read_attempt", "write_attempt"]
+__all__ = ["Attempt", "AttemptOutcome", "read_attempt", "settle_markers", "write_attempt"]
 
 AttemptOutcome: TypeAlias = Literal["succeeded", "failed", "cancelled"]
 
@@ -67,6 +68,20 @@ def write_attempt(path: Path, attempt: Attempt) -> None:
     data = {name: value for name, value in vars(attempt).items() if name != "claim"}
     data["claim"] = json.loads(attempt.claim.to_json()) if attempt.claim else None
     write_atomically(path, json.dumps(data).encode())
+
+
+def settle_markers(paths: JobPaths, attempt: Attempt) -> None:
+    """Write the marker that belongs to an attempt, for a runner that was stopped between its record and its marker.
+
+    Only while holding the job's claim. Raises `StoreError`.
+    """
+    marker = {"succeeded": paths.success, "failed": paths.fail, "cancelled": None}[attempt.outcome]
+    if marker is None or marker.exists():
+        return
+    try:
+        marker.touch()
+    except OSError as error:
+        raise store_error(f"mark the job as {attempt.outcome}", marker, error) from error
 
 
 def _parse(data: Any) -> Attempt:

@@ -72,7 +72,7 @@ class Claim:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> Claim:  # noqa: PYI034 - `Self` needs Python 3.11, and nobody derives from this class
         return self
 
     def __exit__(
@@ -205,10 +205,9 @@ def _seize(path: Path) -> HeldClaim | _DeadClaim | None:
             return HeldClaim(record)
         if not record.lock_decides:
             raise StoreError(
-                f"{path}: the job is claimed by {record}, which is another machine, and its lock cannot be seen here, so"
-                f" nobody can tell whether the job still runs there. Nothing was run. If {record.process.host} does not"
-                " run it any more, remove this file and try again; to share a store between machines, use a file system"
-                " that passes locks on."
+                f"{path}: the job is claimed by {record}, which is another machine whose lock cannot be seen here,"
+                f" so nobody can tell whether the job still runs there. Nothing was run. If {record.process.host} does"
+                " not run it any more, remove this file and try again."
             )
         keep = True
         return _DeadClaim(record, descriptor)
@@ -220,8 +219,8 @@ def _seize(path: Path) -> HeldClaim | _DeadClaim | None:
 def _known(record: ClaimRecord | None, path: Path) -> ClaimRecord:
     if record is None:
         raise StoreError(
-            f"{path}: this claim cannot be read, so nobody can tell whether the job runs. Nothing was run. If no process"
-            " of the job is left, remove this file and try again."
+            f"{path}: this claim cannot be read, so nobody can tell whether the job runs. Nothing was run. If no"
+            " process of the job is left, remove this file and try again."
         )
     return record
 

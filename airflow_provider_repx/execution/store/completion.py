@@ -139,7 +139,8 @@ def _append(store: OutputStore, completions: list[Completion]) -> None:
 
 def _all_settled(store: OutputStore, completions: list[Completion]) -> list[Completion]:
     states = {JobId(name): _marker(store.job(name)) for name in sorted(existing_jobs(store.outputs)) if name[0] != "."}
-    older = [Completion(job_id, state) for job_id, state in states.items() if state is not None]
+    new = {completion.job_id for completion in completions}
+    older = [Completion(job_id, state) for job_id, state in states.items() if state is not None and job_id not in new]
     return older + completions
 
 

@@ -69,9 +69,7 @@ def _pretty(content: Mapping[str, Scalar]) -> bytes:
     return json.dumps(content, indent=2, ensure_ascii=False).encode()
 
 
-def _from_producer(
-    run: Run, mapping: InputMapping, store: OutputStore, done: frozenset[JobId], where: str
-) -> str:
+def _from_producer(run: Run, mapping: InputMapping, store: OutputStore, done: frozenset[JobId], where: str) -> str:
     producer_id = JobId(mapping.job_id or "")
     producer = run.jobs.get(producer_id)
     if producer is None:
@@ -95,4 +93,6 @@ def _from_run(lab: Lab, mapping: InputMapping, where: str) -> str:
     try:
         return str(lab.file(lab.run(mapping.source_run or "").metadata))
     except LabError as error:
-        raise JobInputError(f"{where}: the metadata of the run {mapping.source_run!r} cannot be used: {error}") from error
+        raise JobInputError(
+            f"{where}: the metadata of the run {mapping.source_run!r} cannot be used: {error}"
+        ) from error

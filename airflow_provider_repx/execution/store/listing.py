@@ -16,7 +16,10 @@ __all__ = ["JobStatus", "existing_jobs", "job_status", "job_statuses", "succeede
 
 
 class JobStatus(str, Enum):
-    """How far a job is. `RUNNING`: somebody holds a live claim. `PENDING`: nothing is known of it, or it was stopped."""
+    """How far a job is.
+
+    `RUNNING`: somebody holds a live claim. `PENDING`: it was never run, or its last attempt was stopped.
+    """
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -54,13 +57,12 @@ def job_statuses(outputs: Path, job_ids: Iterable[JobId]) -> Mapping[JobId, JobS
     """How far many jobs are, by one listing and a look at those that exist; in the order that they are given."""
     existing = existing_jobs(outputs)
     return {
-        job_id: job_status(JobPaths(outputs / job_id)) if job_id in existing else JobStatus.PENDING for job_id in job_ids
+        job_id: job_status(JobPaths(outputs / job_id)) if job_id in existing else JobStatus.PENDING
+        for job_id in job_ids
     }
 
 
 def succeeded_jobs(outputs: Path, job_ids: Iterable[JobId]) -> frozenset[JobId]:
     """Those of the given jobs that are done."""
     existing = existing_jobs(outputs)
-    return frozenset(
-        job_id for job_id in job_ids if job_id in existing and os.path.exists(f"{outputs}/{job_id}/repx/SUCCESS")
-    )
+    return frozenset(job_id for job_id in job_ids if job_id in existing and JobPaths(outputs / job_id).success.exists())

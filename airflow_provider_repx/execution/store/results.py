@@ -92,7 +92,7 @@ class Results:
         return [header, *(self._line(row) for row in self.rows)]
 
     def to_csv(self) -> str:
-        """The table as comma-separated values, with ``\\n`` line ends."""
+        """The table as comma-separated values, each line ended by a line feed."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self.to_table())
         return text.getvalue()

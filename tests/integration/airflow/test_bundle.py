@@ -32,7 +32,7 @@ def test_a_dag_run_keeps_the_lab_it_started_with(
     bundle = DagBundle(
         "held",
         "airflow_provider_repx.bundles.RepxLabBundle",
-        {"lab": str(link), "lab_name": "held", "refresh_interval": 1, "settings": {"poll_interval": 0.5}},
+        {"lab": str(link), "lab_name": "held", "refresh_interval": 1, "settings": {"poll_interval": 0.5, "cpus": 4}},
     )
     overrides = {"AIRFLOW__REPX__BASE_PATH": str(experiment.base)}
     with airflow_instance_factory("bundle", bundles=[bundle], overrides=overrides) as airflow:
@@ -48,9 +48,10 @@ def test_a_dag_run_keeps_the_lab_it_started_with(
             lambda: api.dags()["repx_simulation"].bundle_version != version, timeout=60, what="the new version"
         )
         second = api.trigger("repx_simulation").run_id
-        assert api.wait_for_run("repx_simulation", second, timeout=150).state == "success"
+        wait_until(lambda: "p3" in experiment.executions(), timeout=60, what="the new lab's first jobs")
         gate.unlink()
-        assert api.wait_for_run("repx_simulation", first, timeout=150).state == "success"
+        for run_id in (first, second):
+            assert api.wait_for_run("repx_simulation", run_id, timeout=150).state == "success"
 
         assert len([t for t in api.task_instances("repx_simulation", first) if t.task_id == "measure"]) == 2
         assert len([t for t in api.task_instances("repx_simulation", second) if t.task_id == "measure"]) == 3

@@ -119,7 +119,7 @@ def test_a_failure_stays_its_own_and_is_explained(
     index = map_index_of(airflow_api, dag_id, run_id, "simulate", "temperature=1.0, seed=1")
     log = airflow_api.log_text(dag_id, run_id, "simulate", map_index=index)
     assert "no luck with s1.2" in log
-    assert "exit code 3" in log
+    assert "its script exited with 3" in log
     summary = airflow_api.log_text(dag_id, run_id, "summary")
     assert "temperature=1.0" in summary
     assert "stderr.log" in summary

@@ -45,7 +45,7 @@ def test_the_demo_from_build_to_plot_again_and_to_its_end(folder: Path) -> None:
     first = demo(folder, "start")
     assert first.returncode == 0, first.stdout + first.stderr
     jobs = len(read_lab(folder / "lab").run("simulation").jobs)
-    assert f"simulation: {jobs} of {jobs} jobs done" in first.stdout
+    assert f"simulation (success): {jobs} of {jobs} jobs done" in first.stdout
     plot = re.search(r"^Plot: (.+)$", first.stdout, re.MULTILINE)
     assert plot is not None, first.stdout
     assert Path(plot[1]).stat().st_size > 0

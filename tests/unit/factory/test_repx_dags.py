@@ -142,12 +142,20 @@ def test_nothing_of_a_lab_is_a_template(settings: dict[str, Any]) -> None:
         assert all(not task.template_fields for task in dag.tasks)
 
 
+def test_the_scheduler_can_read_what_is_serialized(settings: dict[str, Any]) -> None:
+    for dag in repx_dags(**settings).values():
+        scheduled = DagSerialization.from_dict(json.loads(serialized(dag)))
+        assert set(scheduled.task_dict) == set(dag.task_dict)
+        assert scheduled.task_dict["open_lab"].pools[0][:2] == ["repx_local", 4]
+
+
 _SERIALIZE = """
 import json, sys
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow_provider_repx import repx_dags
 dags = repx_dags(**json.loads(sys.argv[1]))
-print(json.dumps({name: DagSerialization.to_dict(dag) for name, dag in dags.items()}))
+# Airflow writes fields in the order of a set; what it compares, and what makes a new DAG version, is sorted by key.
+print(json.dumps({name: DagSerialization.to_dict(dag) for name, dag in dags.items()}, sort_keys=True))
 """
 
 

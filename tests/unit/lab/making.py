@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_repx.lab import JobId
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab, write_manifest
 
-PRODUCER = job_id("producer-1.1")
-CONSUMER = job_id("consumer-1.1")
-REPORT = job_id("report-1.1")
-SPLIT = job_id("split-1.1")
+PRODUCER = JobId(job_id("producer-1.1"))
+CONSUMER = JobId(job_id("consumer-1.1"))
+REPORT = JobId(job_id("report-1.1"))
+SPLIT = JobId(job_id("split-1.1"))
 
 SIM_FILE = "revision/metadata-sim.json"
 PLOT_FILE = "revision/metadata-plot.json"

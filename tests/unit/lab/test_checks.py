@@ -1,3 +1,8 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from airflow_provider_repx.errors import LabFormatError, LabPathError
@@ -20,14 +25,14 @@ from tests.unit.lab.making import (
 pytestmark = pytest.mark.unit
 
 
-def message(path, run="sim"):
+def message(path: Path, run: str = "sim") -> str:
     with pytest.raises(LabFormatError) as caught:
         read_lab(path).run(run)
     return str(caught.value)
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return two_runs(tmp_path / "lab")
 
 
@@ -45,30 +50,30 @@ def path(tmp_path):
         f"{PRODUCER}$(x)",
     ],
 )
-def test_a_job_id_has_the_shape_of_a_store_name(path, bad):
+def test_a_job_id_has_the_shape_of_a_store_name(path: Path, bad: str) -> None:
     edit(path, SIM_FILE, lambda record: record["jobs"].update({bad: record["jobs"].pop(CONSUMER)}))
     assert "not a job id" in message(path)
 
 
 @pytest.mark.parametrize("bad", ["/bin/sh", "../x", f"jobs/{PRODUCER}/../../../x", "", "a\0b", "."])
-def test_an_executable_lies_in_the_lab(path, bad):
+def test_an_executable_lies_in_the_lab(path: Path, bad: str) -> None:
     edit_job(path, PRODUCER, lambda job: job["executables"]["main"].update(path=bad))
     with pytest.raises(LabPathError, match=rf"metadata-sim.json: sim/{PRODUCER}: executables.main.path: the path"):
         read_lab(path).run("sim")
 
 
-def test_an_image_lies_in_the_lab(path):
+def test_an_image_lies_in_the_lab(path: Path) -> None:
     edit(path, SIM_FILE, lambda record: record.update(image="/images/x.tar"))
-    with pytest.raises(LabPathError, match="sim: image: the path '/images/x.tar' is absolute"):
+    with pytest.raises(LabPathError, match=r"sim: image: the path '/images/x.tar' is absolute"):
         read_lab(path).run("sim")
 
 
-def test_a_simple_job_needs_main(path):
+def test_a_simple_job_needs_main(path: Path) -> None:
     edit_job(path, PRODUCER, lambda job: job.update(executables={"other": job["executables"]["main"]}))
     assert f"sim/{PRODUCER}: executables: a simple job needs the executable 'main'; found: other" in message(path)
 
 
-def test_an_input_from_an_unknown_job_names_both(path):
+def test_an_input_from_an_unknown_job_names_both(path: Path) -> None:
     edit_job(path, CONSUMER, lambda job: job["executables"]["main"]["inputs"][0].update(job_id=REPORT))
     assert (
         f"sim/{CONSUMER}: executables.main.inputs[0]: job_id: reads from the job '{REPORT}', which is not in"
@@ -80,12 +85,12 @@ def test_an_input_from_an_unknown_job_names_both(path):
     ("output", "expected"),
     [("dada", f"the job '{PRODUCER}' has no output 'dada'; it has: data"), (None, "source_output: missing")],
 )
-def test_an_input_names_an_output_of_its_producer(path, output, expected):
+def test_an_input_names_an_output_of_its_producer(path: Path, output: str | None, expected: Any) -> None:
     edit_job(path, CONSUMER, lambda job: job["executables"]["main"]["inputs"][0].update(source_output=output))
     assert expected in message(path)
 
 
-def test_an_input_from_a_run_names_a_dependency(path):
+def test_an_input_from_a_run_names_a_dependency(path: Path) -> None:
     edit(path, PLOT_FILE, lambda record: record.update(dependencies={}))
     expected = (
         f"plot/{REPORT}: executables.main.inputs[0]: source_run: 'sim' is not among the run's dependencies (none)"
@@ -94,18 +99,18 @@ def test_an_input_from_a_run_names_a_dependency(path):
 
 
 @pytest.mark.parametrize(("kind", "field"), [("intra-pipeline", "job_id"), ("inter-run", "source_run")])
-def test_an_input_names_its_source(path, kind, field):
+def test_an_input_names_its_source(path: Path, kind: Any, field: str) -> None:
     mapping = {"type": kind, "target_input": "x"}
     edit_job(path, CONSUMER, lambda job: job["executables"]["main"].update(inputs=[mapping]))
     assert f"inputs[0]: {field}: missing" in message(path)
 
 
-def test_self_is_for_jobs_with_a_scatter(path):
+def test_self_is_for_jobs_with_a_scatter(path: Path) -> None:
     edit_job(path, CONSUMER, lambda job: job["executables"]["main"]["inputs"][0].update(job_id="self"))
     assert "'self' means the outputs of the job's own scatter" in message(path)
 
 
-def test_jobs_in_a_circle_are_refused(tmp_path):
+def test_jobs_in_a_circle_are_refused(tmp_path: Path) -> None:
     ids = [job_id(f"{name}-1.1") for name in "abc"]
     jobs = [JobSpec(ids[n], reads={"x": (ids[n - 1], "data")}) for n in range(3)]
     text = message(write_lab(tmp_path / "lab", [RunSpec("sim", jobs)]))
@@ -113,7 +118,7 @@ def test_jobs_in_a_circle_are_refused(tmp_path):
     assert text.count(" <- ") == 3
 
 
-def test_a_job_that_reads_from_itself_is_refused(path):
+def test_a_job_that_reads_from_itself_is_refused(path: Path) -> None:
     edit_job(
         path,
         PRODUCER,
@@ -124,13 +129,13 @@ def test_a_job_that_reads_from_itself_is_refused(path):
     assert f"circle: {PRODUCER} <- {PRODUCER}" in message(path)
 
 
-def test_a_long_chain_of_jobs_is_no_problem(tmp_path):
+def test_a_long_chain_of_jobs_is_no_problem(tmp_path: Path) -> None:
     ids = [job_id("link-1.1", str(number)) for number in range(3000)]
     jobs = [JobSpec(ids[0])] + [JobSpec(ids[n], reads={"x": (ids[n - 1], "data")}) for n in range(1, 3000)]
     assert len(read_lab(write_lab(tmp_path / "lab", [RunSpec("sim", jobs[::-1])])).run("sim").jobs) == 3000
 
 
-def test_a_sound_scatter_gather_job_is_read(tmp_path):
+def test_a_sound_scatter_gather_job_is_read(tmp_path: Path) -> None:
     job = read_lab(scatter_gather_lab(tmp_path / "lab")).run("sim").jobs[SPLIT]
     assert job.output_executable.outputs == {"sums": "$out/sums.txt"}
     assert step_order(job) == ("extract", "square", "double", "combine")
@@ -138,14 +143,14 @@ def test_a_sound_scatter_gather_job_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("executable", ["scatter", "gather", "step-only"])
-def test_a_scatter_gather_job_needs_all_its_parts(tmp_path, executable):
+def test_a_scatter_gather_job_needs_all_its_parts(tmp_path: Path, executable: str) -> None:
     path = scatter_gather_lab(tmp_path / "lab", {"only": step("only")})
     edit_job(path, SPLIT, lambda job: job["executables"].pop(executable))
     text = message(path)
     assert "needs the executables 'scatter', 'gather' and at least one 'step-<name>'; found: " in text
 
 
-def test_a_lab_with_workers_is_called_too_old(tmp_path):
+def test_a_lab_with_workers_is_called_too_old(tmp_path: Path) -> None:
     path = scatter_gather_lab(tmp_path / "lab", {"only": step("only")})
     edit_job(path, SPLIT, lambda job: job["executables"].update(worker=job["executables"].pop("step-only")))
     assert "'worker' executable, as RepX 0.1 to 0.2.2 wrote it; this lab is too old" in message(path)
@@ -175,7 +180,7 @@ def test_a_lab_with_workers_is_called_too_old(tmp_path):
         ),
     ],
 )
-def test_steps_form_one_sound_graph(tmp_path, steps, expected):
+def test_steps_form_one_sound_graph(tmp_path: Path, steps: dict[str, dict[str, Any]], expected: Any) -> None:
     path = scatter_gather_lab(tmp_path / "lab", steps)
     with pytest.raises(LabFormatError, match=expected):
         read_lab(path).run("sim")
@@ -190,19 +195,25 @@ def test_steps_form_one_sound_graph(tmp_path, steps, expected):
         ("gather", "step:only"),
     ],
 )
-def test_a_source_is_one_that_the_executable_can_read(tmp_path, executable, source):
+def test_a_source_is_one_that_the_executable_can_read(tmp_path: Path, executable: str, source: str) -> None:
     path = scatter_gather_lab(tmp_path / "lab", {"only": step("only")})
     edit_job(path, SPLIT, lambda job: job["executables"][executable]["inputs"][0].update(source=source))
     assert f"executables.{executable}.inputs[0].source: {executable} cannot read from '{source}'" in message(path)
 
 
-def test_a_step_that_reads_from_an_unknown_step_is_refused(tmp_path):
+def test_a_step_that_reads_from_an_unknown_step_is_refused(tmp_path: Path) -> None:
     path = scatter_gather_lab(tmp_path / "lab", {"only": step("only")})
     edit_job(path, SPLIT, lambda job: job["executables"]["step-only"]["inputs"][0].update(source="step:x"))
     assert "there is no step 'x'; steps: only" in message(path)
 
 
-def test_gather_reads_outputs_of_its_own_scatter(tmp_path):
+def test_gather_reads_outputs_of_its_own_scatter(tmp_path: Path) -> None:
     path = scatter_gather_lab(tmp_path / "lab", {"only": step("only")})
     edit_job(path, SPLIT, lambda job: job["executables"]["gather"]["inputs"][1].update(source_output="x"))
     assert "the job 'self' has no output 'x'; it has: work__items, worker__arg" in message(path)
+
+
+def test_the_name_of_a_step_is_no_path(tmp_path: Path) -> None:
+    assert "the name of a step may not hold '/'" in message(
+        scatter_gather_lab(tmp_path / "lab", {"../x": step("../x")})
+    )

@@ -1,6 +1,12 @@
 """Every malformed field is named by file, run, job and field, in words that need no knowledge of the reader."""
 
+from __future__ import annotations
+
+import json
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,18 +18,18 @@ from tests.unit.lab.making import CONSUMER, PRODUCER, SIM_FILE, edit, edit_job, 
 pytestmark = pytest.mark.unit
 
 
-def problems(path, run="sim"):
+def problems(path: Path, run: str = "sim") -> list[str]:
     with pytest.raises(LabFormatError) as caught:
         read_lab(path).run(run)
     return str(caught.value).replace(f"{path.resolve()}/", "").splitlines()
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return two_runs(tmp_path / "lab")
 
 
-def execs(job):
+def execs(job: Any) -> Any:
     return job["executables"]["main"]
 
 
@@ -66,25 +72,25 @@ def execs(job):
         (lambda job: execs(job).update(inputs=["x" * 99]), f"inputs[0]: must be an object, not '{'x' * 56}..."),
     ],
 )
-def test_a_malformed_field_of_a_job_is_named(path, change, expected):
+def test_a_malformed_field_of_a_job_is_named(path: Path, change: Callable[[Any], None], expected: Any) -> None:
     edit_job(path, PRODUCER, change)
     (line,) = problems(path)
     assert line.startswith(f"{SIM_FILE}: sim/{PRODUCER}: ")
     assert line.endswith(expected)
 
 
-def test_parameters_for_params_is_explained(path):
+def test_parameters_for_params_is_explained(path: Path) -> None:
     edit_job(path, PRODUCER, lambda job: job.update(parameters=job.pop("params")))
     (line,) = problems(path)
     assert line.startswith(f"{SIM_FILE}: sim/{PRODUCER}: params: missing; this job has 'parameters' instead")
 
 
-def test_a_malformed_field_of_a_run_is_named(path):
+def test_a_malformed_field_of_a_run_is_named(path: Path) -> None:
     edit(path, SIM_FILE, lambda record: record.update(gitHash=None))
     assert problems(path) == [f"{SIM_FILE}: sim: gitHash: must be text, not null"]
 
 
-def test_all_malformed_fields_are_named_at_once(path):
+def test_all_malformed_fields_are_named_at_once(path: Path) -> None:
     edit_job(path, PRODUCER, lambda job: job.update(name=1, params={"a": [], "b": {}}))
     edit_job(path, CONSUMER, lambda job: job.pop("stage_type"))
     assert [line.split(": ")[1:3] for line in problems(path)] == [
@@ -95,14 +101,14 @@ def test_all_malformed_fields_are_named_at_once(path):
     ]
 
 
-def test_after_ten_malformed_fields_they_are_counted(path):
+def test_after_ten_malformed_fields_they_are_counted(path: Path) -> None:
     edit_job(path, PRODUCER, lambda job: job.update(params={f"p{number}": [] for number in range(25)}))
     lines = problems(path)
     assert len(lines) == 11
     assert lines[-1] == "... and 15 more problems of this file"
 
 
-def test_no_message_shows_the_types_that_were_tried(path):
+def test_no_message_shows_the_types_that_were_tried(path: Path) -> None:
     edit_job(path, PRODUCER, lambda job: job.update(params={"x": []}))
     (line,) = problems(path)
     assert not re.search(r"union|StrictStr|pydantic|\.bool|\.int|\.float|\.str", line)
@@ -111,14 +117,14 @@ def test_no_message_shows_the_types_that_were_tried(path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"type": "run",\n "name": "si', r"EOF while parsing a string at line 2 column 13"),
+        (b'{"type": "run",\n "name": "si', r"EOF while parsing a string at line 2 column 12"),
         (b"", "EOF while parsing a value at line 1 column 0"),
         (b"[]", "must be an object, not a list"),
         (b'{"type": "run", "name": "\xff"}', "nvalid"),
         (b"[" * 100_000, "recursion limit exceeded"),
     ],
 )
-def test_what_is_no_json_object_is_refused_with_its_place(path, content, message):
+def test_what_is_no_json_object_is_refused_with_its_place(path: Path, content: bytes, message: str) -> None:
     (path / SIM_FILE).write_bytes(content)
     write_manifest(path)
     (line,) = problems(path)
@@ -126,14 +132,14 @@ def test_what_is_no_json_object_is_refused_with_its_place(path, content, message
     assert message in line
 
 
-def test_of_keys_given_twice_the_last_one_wins(path):
+def test_of_keys_given_twice_the_last_one_wins(path: Path) -> None:
     text = (path / SIM_FILE).read_text().replace('"seed": 1', '"seed": 1, "seed": 7')
     (path / SIM_FILE).write_text(text)
     write_manifest(path)
     assert read_lab(path).run("sim").jobs[PRODUCER].params["seed"] == 7
 
 
-def test_unknown_fields_are_ignored(path):
+def test_unknown_fields_are_ignored(path: Path) -> None:
     edit_job(path, PRODUCER, lambda job: job.update(new_in_0_6=1))
     assert PRODUCER in read_lab(path).run("sim").jobs
 
@@ -146,9 +152,7 @@ def test_unknown_fields_are_ignored(path):
         ("metadata", None, "metadata: must be text, not null"),
     ],
 )
-def test_a_malformed_manifest_is_named(path, field, value, expected):
-    import json
-
+def test_a_malformed_manifest_is_named(path: Path, field: str, value: Any, expected: Any) -> None:
     manifest = path / "lab/lab-metadata.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {field: value}))
     with pytest.raises(LabFormatError) as caught:
@@ -156,7 +160,7 @@ def test_a_malformed_manifest_is_named(path, field, value, expected):
     assert f"lab/lab-metadata.json: {expected}" in str(caught.value)
 
 
-def test_a_malformed_root_is_named(path):
+def test_a_malformed_root_is_named(path: Path) -> None:
     edit(path, "revision/metadata-top.json", lambda root: root.update(type="run", runs="x"))
     with pytest.raises(LabFormatError) as caught:
         read_lab(path)

@@ -51,10 +51,17 @@ def test_a_job_that_gathers_all_seeds_stands_for_none_of_them() -> None:
     for temperature in (1, 2):
         runs = [
             maker.add("run", (temperature, seed), params={"temperature": temperature, "seed": seed})
-            for seed in range(3)
+            for seed in range(temperature, temperature + 3)
         ]
         maker.add("mean", temperature, *runs)
     assert maker.plan().chains[-1].labels == ("temperature=1", "temperature=2")
+
+
+def test_true_and_one_are_two_values() -> None:
+    maker = RunMaker()
+    for number, pair in enumerate([(1, True), (2, 3)]):
+        maker.add("both", number, *(maker.add("one", (number, value), params={"value": value}) for value in pair))
+    assert not any("value" in label for label in maker.plan().chains[-1].labels)
 
 
 def test_an_own_parameter_hides_the_upstream_one_of_its_name() -> None:

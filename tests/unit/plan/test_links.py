@@ -67,6 +67,36 @@ def test_two_roots_that_meet_one_to_one_are_one_chain() -> None:
     assert chains(maker) == [["a", "b", "c"]]
 
 
+def test_points_of_merged_chains_follow_the_wiring() -> None:
+    maker = RunMaker()
+    first, second = row(maker, "a", 12), row(maker, "b", 12)
+    behind = row(maker, "c", 12, second)
+    both = row(maker, "d", 12, first, behind)
+    run = maker.run()
+    (chain,) = link_stages(run, find_stages(run))
+    assert sorted(chain.points) == sorted(zip(first, second, behind, both, strict=True))
+
+
+def test_what_is_behind_a_merged_chain_stays_behind_it() -> None:
+    maker = RunMaker()
+    first, second = row(maker, "a", 3), row(maker, "b", 3)
+    # Called so that it is placed before the stage that merges the two chains.
+    total = [maker.add("before", "", *second)]
+    both = row(maker, "c", 3, first, second)
+    row(maker, "d", 3, both, total)
+    assert chains(maker) == [["a", "b", "c"], ["before"], ["d"]]
+
+
+def test_a_merged_chain_stays_behind_what_it_waits_for() -> None:
+    maker = RunMaker()
+    start = row(maker, "a", 3)
+    total = [maker.add("total", "", *start)]
+    both = row(maker, "d", 3, row(maker, "b", 3), row(maker, "c", 3, total))
+    row(maker, "e", 3, start, both)
+    # The last stage pairs up with both chains, and the second one waits for the first.
+    assert chains(maker) == [["a"], ["total"], ["b", "c", "d", "e"]]
+
+
 def test_a_crossed_diamond_does_not_close() -> None:
     maker = RunMaker()
     top = row(maker, "a", 3)

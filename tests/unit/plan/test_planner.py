@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,8 @@ from tests.unit.plan.making import RunMaker, check_golden, prepare_simulate_meas
 
 pytestmark = pytest.mark.unit
 
-FIXTURES = Path(__file__).parents[4] / "shared" / "fixtures"
+REPOSITORY = Path(__file__).parents[3]
+FIXTURES = REPOSITORY.parent / "shared" / "fixtures"
 needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the labs made by RepX are not beside the repository")
 MACHINE = Target(name="local", base_path="/store", capacity=Capacity(cpus=16, memory=64 * 2**30))
 
@@ -166,11 +170,50 @@ def test_the_order_of_jobs_in_the_file_does_not_matter() -> None:
         assert maker.plan(MACHINE) == expected
 
 
+IN_A_PROCESS = """
+from tests.unit.plan.making import RunMaker, prepare_simulate_measure
+maker = RunMaker()
+prepare_simulate_measure(maker)
+maker.add("report", "", *(job for job in maker.jobs if "measure" in job))
+print(maker.plan())
+"""
+
+
+def test_every_process_makes_the_same_plan() -> None:
+    plans = {
+        subprocess.run(
+            [sys.executable, "-c", IN_A_PROCESS],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=REPOSITORY,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(plans) == 1
+
+
 def test_rules_decide_about_slots() -> None:
     maker = RunMaker()
     maker.add("train", cpus=2)
     rules = ResourceRules(rules=(ResourceRule(ResourceSettings(cpus=8), job_id_glob="*-train-*", target="local"),))
     assert maker.plan(rules=rules).stages["train"].slots == 8
+
+
+def test_rules_may_tell_jobs_with_equal_hints_apart() -> None:
+    maker = RunMaker()
+    maker.add("train", cpus=2)
+    maker.add("plot", cpus=2)
+    rules = ResourceRules(rules=(ResourceRule(ResourceSettings(cpus=8), job_id_glob="*-train-*"),))
+    assert {task: stage.slots for task, stage in maker.plan(rules=rules).stages.items()} == {"plot": 2, "train": 8}
+
+
+def test_scatter_gather_is_refused() -> None:
+    maker = RunMaker()
+    maker.add("sums", stage_type="scatter-gather")
+    with pytest.raises(PlanError, match="run simulation: stage sums: scatter-gather stages are not scheduled yet"):
+        maker.plan()
 
 
 def test_the_pool_is_planned_with_the_capacity_of_the_target() -> None:

@@ -25,6 +25,8 @@ def layered_runs(draw: Any) -> RunMaker:
         width = draw(st.sampled_from([len(source) for source in sources] + [1, 2, 4]))
         kind = draw(st.sampled_from(["paired", "shifted", "all", "random"]))
         labeled = draw(st.booleans())
+        mixed = draw(st.booleans())
+        sizes = draw(st.sampled_from([[1], [1, 3, 9]]))
         jobs = []
         for index in range(width):
             reads: list[Any] = []
@@ -37,13 +39,13 @@ def layered_runs(draw: Any) -> RunMaker:
                     reads.append(source[(index + (kind == "shifted")) % len(source)])
             jobs.append(
                 maker.add(
-                    f"stage{draw(st.integers(0, 2))}" if not labeled else f"stage{number}",
+                    f"stage{draw(st.integers(0, 2))}" if mixed else f"stage{number}",
                     (number, index),
                     *reads,
                     stage=f"stage{number}" if labeled else None,
                     pipeline="main" if labeled else None,
                     params={"index": draw(st.sampled_from([index, index % 2, "x", 1.5]))},
-                    cpus=draw(st.sampled_from([1, 1, 1, 3, 9])),
+                    cpus=draw(st.sampled_from(sizes)),
                 )
             )
         layers.append(jobs)

@@ -72,6 +72,12 @@ def test_labels_that_contradict_the_wiring_are_refined_by_it() -> None:
     assert [(stage.name, stage.upstream) for stage in stages] == [("a", ()), ("b", (0,)), ("a", (1,))]
 
 
+def test_the_jobs_of_a_stage_are_sorted() -> None:
+    maker = RunMaker()
+    made = [maker.add("make", number, params={"n": number}) for number in range(9)]
+    assert find_stages(maker.run()).all[0].jobs == tuple(sorted(made))
+
+
 def test_stages_are_in_topological_order() -> None:
     maker = RunMaker()
     last = maker.add("zeta")

@@ -128,7 +128,7 @@ def test_the_two_spellings_of_worker_resources(load: Callable[..., ResourceRules
         ("[[rules]]\ntime = 'soon'", r"rules\.0\.time: .*soon"),
         ("[[rules]]\n[rules.worker_resources]\nmem = 'x'", r"rules\.0\.worker_resources\.mem: "),
         ("[defaults]\ncpus = 0", r"defaults\.cpus.*: .*found 0"),
-        ("[defaults]\ncpus = 2\ncpus-per-task = 2", "cpus"),
+        ("[defaults]\ncpus = 2\ncpus-per-task = 2", r"defaults\.cpus.*: given a second time"),
         ("[defaults]\nmem = 4", r"defaults\.mem: .*found 4"),
         ("[defaults]\njob_id_glob = 'x'", r"defaults\.job_id_glob: unknown key"),
     ],

@@ -1,0 +1,113 @@
+"""The scripts of a stage: checked here, one stage at a time; composed when the lab is written.
+
+A script is a common beginning and the stage's own text. It follows RepX's job contract:
+`<script> <out> <inputs.json> <parameters.json>`, strict bash, a cleared output folder, inputs that are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+from .failure import BlueprintError
+
+__all__ = ["compose", "write_scripts"]
+
+_CHECK_TIMEOUT = 300.0
+"""Seconds for one run of a checking program."""
+
+_INTERPOLATION_FINDINGS = "SC2034,SC2043,SC2050,SC2154,SC2193,SC2194"
+"""ShellCheck's findings about constants: a parameter's value in the text is one on purpose."""
+
+
+_STYLE_HEADER = """#!/usr/bin/env bash
+set -euo pipefail; declare -A inputs parameters; export out inputs_json parameters_json
+"""
+"""What a stage's text relies on, for ShellCheck; the common beginning has its own tests."""
+
+
+@lru_cache(maxsize=None)
+def _beginning(shebang: str, path: Tuple[str, ...]) -> str:
+    prologue = (Path(__file__).parent / "prologue.sh").read_text()
+    return f"#!{shebang}\n" + prologue.replace("@PATH@", shlex.quote(":".join(path)))
+
+
+def compose(shebang: str, path: Tuple[str, ...], text: str, defaults: Dict[str, str]) -> bytes:
+    """One whole script. `path` are the folders of its programs, `defaults` paths of inputs that no stage provides."""
+    assignments = " ".join(f"[{shlex.quote(name)}]={shlex.quote(value)}" for name, value in sorted(defaults.items()))
+    beginning = _beginning(shebang, path).replace("@DEFAULTS@", assignments)
+    return f"{beginning}{text}{'' if text.endswith(chr(10)) else chr(10)}".encode()
+
+
+def _digest(identity: List[str], text: str, defaults: Dict[str, str]) -> str:
+    content = json.dumps([identity, text, defaults], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _run(command: List[str]) -> Tuple[int, str]:
+    finished = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", timeout=_CHECK_TIMEOUT, check=False
+    )
+    return finished.returncode, (finished.stdout + finished.stderr).strip()
+
+
+def _check_syntax(bash: str, texts: List[str], label: str, folder: Path) -> None:
+    """Parse all scripts in one bash, and only if it objects each on its own: the whole is thirty times faster."""
+    together = folder / "all.sh"
+    together.write_text("".join(f"script_{number}() {{\n{text}\n}}\n" for number, text in enumerate(texts)))
+    if _run([bash, "-n", str(together)])[0] == 0:
+        return
+    for text in texts:
+        alone = folder / f"{label}.sh"
+        alone.write_text(text)
+        code, output = _run([bash, "-n", str(alone)])
+        if code != 0:
+            raise BlueprintError(f"{label}: the script is no valid bash:\n{output}\n{_numbered(text, output)}")
+
+
+def _numbered(script: str, output: str) -> str:
+    """The lines of `script` around the one that bash complains of."""
+    numbers = [int(word.rstrip(":")) for word in output.split() if word.endswith(":") and word[:-1].isdigit()]
+    if not numbers:
+        return ""
+    lines = script.splitlines()
+    first = max(0, numbers[-1] - 3)
+    return "\n".join(f"{first + offset + 1:5d}  {line}" for offset, line in enumerate(lines[first : numbers[-1] + 2]))
+
+
+def _check_style(shellcheck: str, text: str, label: str, folder: Path) -> None:
+    script = folder / f"{label}.sh"
+    script.write_text(_STYLE_HEADER + text)
+    command = [shellcheck, "--shell=bash", "--severity=warning", f"--exclude={_INTERPOLATION_FINDINGS}", str(script)]
+    code, output = _run(command)
+    if code == 1:
+        raise BlueprintError(f"{label}: ShellCheck objects to the script:\n{output}")
+    if code not in (0, 127):
+        raise BlueprintError(f"{label}: ShellCheck failed with exit code {code}:\n{output}")
+
+
+def write_scripts(task: Dict[str, Any], out: Path) -> None:
+    """Check the texts of one stage's executables and write them, with their digests, to the file `out`.
+
+    Raises `BlueprintError` for a text that bash or ShellCheck rejects.
+    """
+    checked = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for executable in task["executables"]:
+            key, identity = executable["key"], executable["identity"]
+            varying = executable["content"]
+            each = varying["each"] if "each" in varying else [varying["shared"]]
+            for content in each:
+                content["digest"] = _digest(identity, content["text"], content["defaults"])
+            _check_syntax(task["bash"], [content["text"] for content in each], key, folder)
+            if task["shellcheck"] is not None:
+                _check_style(task["shellcheck"], each[0]["text"], key, folder)
+            checked[key] = {"path": executable["path"], "content": varying}
+    out.write_text(json.dumps(checked, separators=(",", ":")))

@@ -1,0 +1,7 @@
+{ pkgs }:
+{
+  pname = "a";
+  inputs.from_b = "";
+  outputs.from_a = "$out/a";
+  run = { ... }: "";
+}

@@ -1,0 +1,7 @@
+{ pkgs }:
+{
+  pname = "b";
+  inputs.from_a = "";
+  outputs.from_b = "$out/b";
+  run = { ... }: "";
+}

@@ -1,0 +1,6 @@
+{ repx-lib, ... }:
+{
+  name = "evaluation";
+  pipelines = [ ../evaluate.nix ];
+  params = { };
+}

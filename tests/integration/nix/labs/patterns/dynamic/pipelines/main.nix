@@ -1,0 +1,2 @@
+{ repx }:
+repx.mkPipe { train = repx.callStage ../stages/train.nix [ ]; }

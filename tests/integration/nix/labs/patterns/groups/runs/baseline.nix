@@ -1,0 +1,6 @@
+{ repx-lib, ... }:
+{
+  name = "baseline";
+  pipelines = [ ./pipeline.nix ];
+  params = { };
+}

@@ -1,0 +1,6 @@
+{ repx-lib, ... }:
+{
+  name = "evaluate";
+  pipelines = [ ./pipeline.nix ];
+  params = { };
+}

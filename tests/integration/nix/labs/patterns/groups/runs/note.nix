@@ -1,0 +1,8 @@
+{ pkgs }:
+{
+  pname = "note";
+  outputs.note = "$out/note";
+  run = { outputs, ... }: ''
+    echo note > "${outputs.note}"
+  '';
+}

@@ -1,0 +1,2 @@
+{ repx }:
+repx.mkPipe { note = repx.callStage ./note.nix [ ]; }

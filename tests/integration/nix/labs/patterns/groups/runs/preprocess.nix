@@ -1,0 +1,6 @@
+{ repx-lib, ... }:
+{
+  name = "preprocess";
+  pipelines = [ ./pipeline.nix ];
+  params = { };
+}

@@ -1,0 +1,6 @@
+{ repx-lib, ... }:
+{
+  name = "train";
+  pipelines = [ ./pipeline.nix ];
+  params = { };
+}

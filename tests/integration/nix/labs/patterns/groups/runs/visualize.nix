@@ -1,0 +1,6 @@
+{ repx-lib, ... }:
+{
+  name = "visualize";
+  pipelines = [ ./pipeline.nix ];
+  params = { };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  name = "analysis";
+  pipelines = [ ../../groups/runs/pipeline.nix ];
+  params = { };
+}

@@ -1,0 +1,6 @@
+{ ... }:
+{
+  name = "lightweight";
+  pipelines = [ ../../groups/runs/pipeline.nix ];
+  params = { };
+}

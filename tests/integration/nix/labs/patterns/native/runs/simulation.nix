@@ -1,0 +1,6 @@
+{ ... }:
+{
+  name = "simulation";
+  pipelines = [ ../../groups/runs/pipeline.nix ];
+  params = { };
+}

@@ -1,0 +1,2 @@
+{ repx }:
+repx.mkPipe { grade = repx.callStage ../../stages/grade.nix [ ]; }

@@ -1,0 +1,2 @@
+{ repx }:
+repx.mkPipe { read = repx.callStage ../../stages/read.nix [ ]; }

@@ -1,0 +1,2 @@
+{ repx }:
+repx.mkPipe { main = repx.callStage ../stage.nix [ ]; }
