@@ -20,7 +20,6 @@ let
     listToAttrs
     map
     mapAttrs
-    typeOf
     ;
 
   known = [

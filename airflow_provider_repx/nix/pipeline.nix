@@ -9,12 +9,10 @@ let
   inherit (builtins)
     all
     attrNames
-    concatLists
     concatMap
     elem
     filter
     foldl'
-    genList
     head
     isAttrs
     isList
@@ -24,7 +22,6 @@ let
     map
     match
     tail
-    typeOf
     ;
 
   unique = foldl' (found: item: if elem item found then found else found ++ [ item ]) [ ];

@@ -18,7 +18,6 @@ let
     map
     mapAttrs
     tail
-    typeOf
     ;
 
   partNames = [

@@ -13,7 +13,6 @@ let
     attrNames
     attrValues
     concatMap
-    deepSeq
     elemAt
     filter
     foldl'
@@ -32,7 +31,6 @@ let
     pathExists
     seq
     tryEval
-    typeOf
     ;
 
   commonNames = [

@@ -3,7 +3,6 @@
 let
   inherit (builtins)
     attrNames
-    concatLists
     concatMap
     elem
     elemAt
@@ -13,7 +12,6 @@ let
     head
     length
     map
-    match
     toJSON
     ;
 

@@ -11,16 +11,16 @@ from airflow_provider_repx.execution.jobs.environment import TOKEN_VARIABLE, job
 pytestmark = pytest.mark.unit
 
 
-TOKEN = "t"
+MARK = "t"
 
 
 def environment(inherited: dict[str, str], lab: Path = Path("/nowhere"), *also: str) -> dict[str, str]:
-    return job_environment(inherited, lab=lab, token=TOKEN, also=also)
+    return job_environment(inherited, lab=lab, token=MARK, also=also)
 
 
 def test_what_describes_the_machine_is_passed_on() -> None:
     inherited = {"HOME": "/h", "LC_ALL": "C", "OMP_NUM_THREADS": "2", "https_proxy": "p", "CUDA_VISIBLE_DEVICES": "0"}
-    assert environment(inherited) == inherited | {TOKEN_VARIABLE: TOKEN}
+    assert environment(inherited) == inherited | {TOKEN_VARIABLE: MARK}
 
 
 @pytest.mark.parametrize(
@@ -36,16 +36,16 @@ def test_what_describes_the_machine_is_passed_on() -> None:
     ],
 )
 def test_what_may_be_a_secret_or_the_workers_own_is_not(name: str) -> None:
-    assert environment({name: "x"}) == {TOKEN_VARIABLE: TOKEN}
+    assert environment({name: "x"}) == {TOKEN_VARIABLE: MARK}
 
 
 @given(st.sampled_from(["AIRFLOW", "_AIRFLOW"]), st.text())
 def test_nothing_of_airflow_is_ever_passed_on(prefix: str, rest: str) -> None:
-    assert environment({prefix + rest: "x"}, Path("/nowhere"), "*", prefix + rest) == {TOKEN_VARIABLE: TOKEN}
+    assert environment({prefix + rest: "x"}, Path("/nowhere"), "*", prefix + rest) == {TOKEN_VARIABLE: MARK}
 
 
 def test_an_outer_jobs_token_is_not_inherited() -> None:
-    assert environment({TOKEN_VARIABLE: "outer"}, Path("/nowhere"), "*")[TOKEN_VARIABLE] == TOKEN
+    assert environment({TOKEN_VARIABLE: "outer"}, Path("/nowhere"), "*")[TOKEN_VARIABLE] == MARK
 
 
 def test_the_labs_tools_come_first(tmp_path: Path) -> None:
