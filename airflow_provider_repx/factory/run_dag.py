@@ -12,7 +12,7 @@ from airflow.sdk import DAG, BaseOperator, Param, TriggerRule, task_group
 from airflow_provider_repx.assets import run_asset
 from airflow_provider_repx.factory.documentation import describe_run
 from airflow_provider_repx.factory.settings import LabSettings
-from airflow_provider_repx.lab import Lab, LabReference
+from airflow_provider_repx.lab import Lab
 from airflow_provider_repx.operators.base import OPEN_LAB_TASK_ID
 from airflow_provider_repx.operators.job import RepxJobOperator
 from airflow_provider_repx.operators.open_lab import OpenLabOperator
@@ -28,13 +28,13 @@ _MAX_ACTIVE_TASKS = 3000
 
 @dataclass(frozen=True)
 class _Builder:
-    reference: LabReference
+    lab: Lab
     plan: RunPlan
     target: Target
     settings: LabSettings
 
     def common(self) -> dict[str, Any]:
-        return {"lab": self.reference, "plan": self.plan, "target": self.target}
+        return {"lab": self.lab, "lab_name": self.settings.name, "plan": self.plan, "target": self.target}
 
     def chain(self, chain: Chain) -> list[BaseOperator]:
         """The chain's tasks: plain for a single point, else in a mapped task group."""
@@ -95,7 +95,6 @@ def build_run_dag(
     for hard dependencies, jobs follow, and the last task judges the whole.
     """
     run = lab.run(plan.run)
-    reference = lab.reference(settings.name)
     groups = [group for group, members in sorted(lab.groups.items()) if plan.run in members]
     dag = DAG(
         dag_id=dag_id,
@@ -115,14 +114,15 @@ def build_run_dag(
             **settings.default_args,
         },
     )
-    builder = _Builder(reference, plan, target, settings)
+    builder = _Builder(lab, plan, target, settings)
     with dag:
         first = OpenLabOperator(task_id=OPEN_LAB_TASK_ID, **builder.common())
         sensors = [
             RepxRunSensor(
                 task_id=f"wait_for_{upstream}",
                 external_dag_id=upstream_dag_ids[upstream],
-                lab=reference,
+                lab=lab,
+                lab_name=settings.name,
                 run=upstream,
                 target=target,
                 store_poll_interval=settings.poll_interval,
@@ -150,7 +150,7 @@ def _connect(builder: _Builder, gates: list[Any]) -> None:
         task_id="summary",
         trigger_rule=TriggerRule.ALL_DONE,
         retries=0,
-        outlets=[run_asset(builder.reference.name, builder.plan.run)],
+        outlets=[run_asset(builder.settings.name, builder.plan.run)],
         **builder.common(),
     )
     list(tasks.values()) >> summary if tasks else gates >> summary

@@ -21,9 +21,10 @@ let
       calls
       errors
       resources
-      script
-      values
       scatterGather
+      script
+      text
+      values
       ;
   };
   scatterGather = import ./scatter_gather.nix { inherit calls errors; };

@@ -5,6 +5,7 @@
   resources,
   script,
   scatterGather,
+  text,
   values,
 }:
 let
@@ -29,6 +30,7 @@ let
     mapAttrs
     match
     pathExists
+    replaceStrings
     seq
     tryEval
     ;
@@ -206,13 +208,13 @@ let
         if varied ? shared then { shared = function varied.shared; } else { each = map function varied.each; };
 
       checkedName =
-        attribute: text:
-        if !isString text then
-          throw "${where}: ${attribute} must be a text, but it is ${errors.kind text}"
-        else if match "[A-Za-z0-9_][A-Za-z0-9+._-]*" text == null then
-          throw "${where}: ${attribute} is '${text}', which is no file name: use letters, digits and + . _ -"
+        attribute: given:
+        if !isString given then
+          throw "${where}: ${attribute} must be a text, but it is ${errors.kind given}"
+        else if match "[A-Za-z0-9_][A-Za-z0-9+._-]*" given == null then
+          throw "${where}: ${attribute} is '${given}', which is no file name: use letters, digits and + . _ -"
         else
-          text;
+          given;
 
       pname = vary (
         params:
@@ -335,7 +337,7 @@ let
       textOf =
         part: executable: params:
         let
-          text = calls.apply part.run {
+          written = calls.apply part.run {
             inherit params pkgs;
             inputs = mapAttrs (input: _: bashReference "inputs" input) executable.inputs;
             outputs = executable.outputs;
@@ -344,10 +346,10 @@ let
         in
         if !isFunction part.run then
           throw "${part.where}: run must be a function, but it is ${errors.kind part.run}"
-        else if !isString text then
-          throw "${part.where}: run must return a text, but it returned ${errors.kind text}"
+        else if !isString written then
+          throw "${part.where}: run must return a text, but it returned ${errors.kind written}"
         else
-          text;
+          written;
 
       scriptOf =
         provided: index: part:
@@ -362,7 +364,7 @@ let
           inherit (part) key;
           path = map packagePath packages;
           identity = map (package: package.repxIdentity or (packagePath package)) packages;
-          content = varyOver shape (
+          content = (content: warnAboutDigits content content) (varyOver shape (
             params: current:
             let
               executable = elemAt current.executables index;
@@ -371,10 +373,40 @@ let
               text = textOf part executable params;
               defaults = usable (defaultsOf provided executable.inputs);
             }
-          );
+          ));
         };
 
       indexed = genList (index: index) (length parts);
+
+      # Swept numbers that `toString` prints as others, and the parameters that have any.
+      isLossy = assignment: parameter: text.losesDigits (assignment.${parameter} or null);
+      lossy = filter (parameter: builtins.any (assignment: isLossy assignment parameter) assignments) (
+        concatMap (dimension: dimension.names) dimensions
+      );
+      contains = needle: haystack: replaceStrings [ needle ] [ "" ] haystack != haystack;
+      # Says so where a script holds such a number, since two points of the sweep may then look alike.
+      warnAboutDigits =
+        content: value:
+        foldl' (
+          unchanged: parameter:
+          let
+            affected = filter (
+              index:
+              let
+                number = (elemAt assignments index).${parameter};
+                written = (elemAt content.each index).text;
+              in
+              isLossy (elemAt assignments index) parameter
+              && contains (toString number) written
+              && !(contains (text.number number) written)
+            ) (genList (index: index) (length assignments));
+            number = (elemAt assignments (builtins.head affected)).${parameter};
+          in
+          if !(content ? each) || affected == [ ] then
+            unchanged
+          else
+            builtins.trace "warning: ${where}: the script holds params.${parameter} = ${text.number number} as ${toString number}; write \${repx-lib.utils.str params.${parameter}} instead of toString" unchanged
+        ) value lossy;
 
       mode = definition.hashMode or hashMode;
     in

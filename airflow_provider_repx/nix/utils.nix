@@ -77,7 +77,7 @@ let
     let
       found = readDir src;
       wanted =
-        name: ofType type found.${name} && (match == null || match match name != null);
+        name: ofType type found.${name} && (match == null || builtins.match match name != null);
     in
     if isPath src && !pathExists src then
       throw "${where}: there is no folder '${toString src}'"

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_repx.errors import LabChangedError
 from airflow_provider_repx.execution.store import Claimant, OutputStore
-from airflow_provider_repx.lab import JobId, Lab, LabReference, open_reference, select_jobs
+from airflow_provider_repx.lab import JobId, Lab, LabReference, Run, select_jobs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,19 +59,22 @@ def require_same_lab(lab: LabReference, context: Context) -> None:
 class RunTaskOperator(BaseOperator):
     """Base of the tasks of one run's DAG.
 
-    Holds a lab reference and the plan made while the DAG file was parsed; neither is serialized, and nothing of a lab
-    is ever rendered as a template.
+    Holds the lab as it was read, and the plan made of it, when the DAG file was parsed in this very process. Neither is
+    serialized, and nothing of a lab is ever rendered as a template.
 
     :param lab: the lab that the DAG was made from
+    :param lab_name: what the lab is configured as
     :param plan: the run's plan
     :param target: where its jobs run
     """
 
     template_fields: Sequence[str] = ()
+    shallow_copy_attrs: Sequence[str] = ("lab", "plan", "target")
 
-    def __init__(self, *, lab: LabReference, plan: RunPlan, target: Target, **kwargs: Any) -> None:
+    def __init__(self, *, lab: Lab, lab_name: str, plan: RunPlan, target: Target, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.lab = lab
+        self.lab_name = lab_name
         self.plan = plan
         self.target = target
 
@@ -80,16 +83,19 @@ class RunTaskOperator(BaseOperator):
         """The output store of the target."""
         return OutputStore(self.target.base_path)
 
-    def open_lab(self, context: Context) -> Lab:
-        """Read the lab, making sure that it is the one that this DAG run started with.
+    @property
+    def repx_run(self) -> Run:
+        """The run that this task belongs to."""
+        return self.lab.run(self.plan.run)
 
-        Raises `LabChangedError` and what reading a lab raises.
+    def require_same_lab(self, context: Context) -> None:
+        """Raise `LabChangedError` when this DAG run started with another lab; see `require_same_lab`."""
+        require_same_lab(self.lab.reference(self.lab_name), context)
+
+    def wanted(self, context: Context) -> frozenset[JobId]:
+        """The jobs that the DAG run asks for (param `jobs`; empty: all), with everything upstream of them.
+
+        Raises `LabLookupError` for a pattern that no job matches.
         """
-        require_same_lab(self.lab, context)
-        return open_reference(self.lab)
-
-    def wanted(self, lab: Lab, context: Context) -> frozenset[JobId]:
-        """The jobs that the DAG run asks for (param `jobs`; empty: all), with everything upstream of them."""
-        run = lab.run(self.plan.run)
         patterns = [pattern for pattern in context["params"].get("jobs") or [] if pattern.strip()]
-        return frozenset(select_jobs(run, patterns) if patterns else run.jobs)
+        return frozenset(select_jobs(self.repx_run, patterns))

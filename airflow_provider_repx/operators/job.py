@@ -13,7 +13,7 @@ from airflow_provider_repx.operators.base import RunTaskOperator, claimant_of
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_repx.lab import JobId, Lab
+    from airflow_provider_repx.lab import JobId
 
 __all__ = ["RepxJobOperator"]
 
@@ -45,8 +45,8 @@ class RepxJobOperator(RunTaskOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Run or reuse each job; fail with all causes when any failed."""
-        lab = self.open_lab(context)
-        wanted = self.wanted(lab, context)
+        self.require_same_lab(context)
+        wanted = self.wanted(context)
         map_index = context["ti"].map_index
         points = self.chain.points_of(-1 if map_index is None else map_index)
         mine = [self.stage.jobs[point] for point in points if self.stage.jobs[point] in wanted]
@@ -56,13 +56,13 @@ class RepxJobOperator(RunTaskOperator):
         for number, job in enumerate(mine, start=1):
             if len(mine) > 1:
                 self.log.info("job %d of %d: %s", number, len(mine), job)
-            outcome = self._run(lab, job, context)
+            outcome = self._run(job, context)
             if outcome is not None:
                 outcomes.append(outcome)
         return self._conclude(mine, outcomes)
 
-    def _run(self, lab: Lab, job: JobId, context: Context) -> JobOutcome | None:
-        producers = lab.run(self.plan.run).jobs[job].producers
+    def _run(self, job: JobId, context: Context) -> JobOutcome | None:
+        producers = self.repx_run.jobs[job].producers
         done = self.store.succeeded((job, *producers))
         missing = sorted(set(producers) - done)
         if missing and job not in done:
@@ -72,7 +72,7 @@ class RepxJobOperator(RunTaskOperator):
             self.log.warning("%s is skipped: a job of this DAG run failed and continue_on_failure is false", job)
             return None
         request = JobRequest(
-            lab=lab,
+            lab=self.lab,
             run=self.plan.run,
             job_id=job,
             store=self.store,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_repx.execution.jobs import ship_runner
-from airflow_provider_repx.lab import open_reference
 from airflow_provider_repx.operators.base import LAB_ID_KEY, RunTaskOperator
 
 if TYPE_CHECKING:
@@ -32,20 +31,21 @@ class OpenLabOperator(RunTaskOperator):
     @classmethod
     def get_serialized_fields(cls) -> frozenset[str]:
         """Fields of the serialized task; `pools` beside Airflow's own."""
-        return super().get_serialized_fields() | {"pools"}
+        fields: frozenset[str] = super().get_serialized_fields()  # type: ignore[no-untyped-call]
+        return fields | {"pools"}
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Open the lab and look at the store once."""
-        lab = open_reference(self.lab)
+        lab = self.lab
         context["ti"].xcom_push(key=LAB_ID_KEY, value=lab.lab_id)
-        wanted = self.wanted(lab, context)
+        wanted = self.wanted(context)
         ship_runner(self.store)
         done = self.store.succeeded(wanted)
-        self.log.info("lab %s: %s (id %s, git %s)", self.lab.name, lab.path, lab.lab_id, lab.git_hash)
+        self.log.info("lab %s: %s (id %s, git %s)", self.lab_name, lab.path, lab.lab_id, lab.git_hash)
         self.log.info("run %s: %d jobs wanted, %d of them done already", self.plan.run, len(wanted), len(done))
         self.log.info("output store: %s", self.store.outputs)
         return {
-            "lab": self.lab.name,
+            "lab": self.lab_name,
             "lab_id": lab.lab_id,
             "lab_path": str(lab.path),
             "git_hash": lab.git_hash,

@@ -26,18 +26,18 @@ class RunSummaryOperator(RunTaskOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Report the state of every wanted job."""
-        lab = self.open_lab(context)
-        wanted = self.wanted(lab, context)
+        self.require_same_lab(context)
+        wanted = self.wanted(context)
         reconcile(self.store, wanted)
-        rows = [row for row in results(lab, self.plan.run, self.store) if row.job_id in wanted]
+        rows = [row for row in results(self.lab, self.plan.run, self.store) if row.job_id in wanted]
         counts = Counter(row.status.value for row in rows)
-        self.log.info("run %s of lab %s (id %s)", self.plan.run, self.lab.name, lab.lab_id)
+        self.log.info("run %s of lab %s (id %s)", self.plan.run, self.lab_name, self.lab.lab_id)
         for status, count in sorted(counts.items()):
             self.log.info("%6d %s", count, status)
-        summary = {
-            "lab": self.lab.name,
-            "lab_id": lab.lab_id,
-            "git_hash": lab.git_hash,
+        summary: dict[str, Any] = {
+            "lab": self.lab_name,
+            "lab_id": self.lab.lab_id,
+            "git_hash": self.lab.git_hash,
             "run": self.plan.run,
             "jobs": len(rows),
             **{status.value: counts.get(status.value, 0) for status in JobStatus},

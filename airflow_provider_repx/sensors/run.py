@@ -16,7 +16,7 @@ from airflow_provider_repx.triggers.run import RunDoneTrigger, unfinished_jobs
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_repx.lab import LabReference
+    from airflow_provider_repx.lab import Lab
     from airflow_provider_repx.targets import Target
 
 __all__ = ["RepxRunSensor"]
@@ -29,28 +29,33 @@ class RepxRunSensor(ExternalTaskSensor):
     the triggerer and holds no worker.
 
     :param lab: the lab that both runs belong to
+    :param lab_name: what the lab is configured as
     :param run: the upstream run
     :param target: where its jobs run
     :param store_poll_interval: seconds between two looks at the store
     """
 
-    template_fields: Sequence[str] = ()
-    operator_extra_links = (UpstreamRunLink(),)
+    template_fields: list[str] = []  # noqa: RUF012 - Airflow's attribute
+    shallow_copy_attrs: Sequence[str] = ("lab", "target")
+    operator_extra_links = [UpstreamRunLink()]  # noqa: RUF012 - Airflow's attribute
     ui_color = "#e6e6fa"
 
     def __init__(
-        self, *, lab: LabReference, run: str, target: Target, store_poll_interval: float = 5, **kwargs: Any
+        self, *, lab: Lab, lab_name: str, run: str, target: Target, store_poll_interval: float = 5, **kwargs: Any
     ) -> None:
         super().__init__(deferrable=True, **kwargs)
         self.lab = lab
+        self.reference = lab.reference(lab_name)
         self.run_name = run
         self.target = target
         self.store_poll_interval = store_poll_interval
 
     def poke(self, context: Context) -> bool:
         """Whether every job of the upstream run is done."""
-        require_same_lab(self.lab, context)
-        missing, total = unfinished_jobs(self.lab, self.run_name, OutputStore(self.target.base_path))
+        require_same_lab(self.reference, context)
+        upstream = self.lab.run(self.run_name)
+        total = len(upstream.jobs)
+        missing = unfinished_jobs(upstream, OutputStore(self.target.base_path))
         self.log.info("run %s: %d of %d jobs are done", self.run_name, total - missing, total)
         return missing == 0
 
@@ -61,9 +66,9 @@ class RepxRunSensor(ExternalTaskSensor):
         self.log.info("Waiting for them, whoever runs them. Trigger %s if nobody does yet.", self.external_dag_id)
         self.defer(
             trigger=RunDoneTrigger(
-                lab_name=self.lab.name,
-                lab_path=str(self.lab.path),
-                lab_id=self.lab.lab_id,
+                lab_name=self.reference.name,
+                lab_path=str(self.reference.path),
+                lab_id=self.reference.lab_id,
                 run=self.run_name,
                 base_path=str(self.target.base_path),
                 poll_interval=self.store_poll_interval,
@@ -73,7 +78,7 @@ class RepxRunSensor(ExternalTaskSensor):
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> None:
         """Take the trigger's word, after comparing labs once more."""
-        require_same_lab(self.lab, context)
+        require_same_lab(self.reference, context)
         if event is None or event.get("status") != "done":
             raise AirflowFailException((event or {}).get("message", "the trigger ended without an answer"))
         self.log.info("run %s: all %d jobs are done", self.run_name, event["jobs"])

@@ -11,18 +11,14 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_repx.errors import RepxError
 from airflow_provider_repx.execution.store import OutputStore
-from airflow_provider_repx.lab import LabReference, open_reference
+from airflow_provider_repx.lab import LabReference, Run, open_reference
 
 __all__ = ["RunDoneTrigger", "unfinished_jobs"]
 
 
-def unfinished_jobs(lab: LabReference, run: str, store: OutputStore) -> tuple[int, int]:
-    """How many jobs of a run are not done in a store, and how many it has.
-
-    Raises `LabError` when the lab is gone, broken, or another one by now.
-    """
-    jobs = open_reference(lab).run(run).jobs
-    return len(jobs) - len(store.succeeded(jobs)), len(jobs)
+def unfinished_jobs(run: Run, store: OutputStore) -> int:
+    """How many jobs of a run are not done in a store."""
+    return len(run.jobs) - len(store.succeeded(run.jobs))
 
 
 class RunDoneTrigger(BaseTrigger):
@@ -39,7 +35,7 @@ class RunDoneTrigger(BaseTrigger):
     def __init__(
         self, *, lab_name: str, lab_path: str, lab_id: str, run: str, base_path: str, poll_interval: float
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.lab = LabReference(name=lab_name, path=Path(lab_path), lab_id=lab_id)
         self.repx_run = run
         self.store = OutputStore(Path(base_path))
@@ -61,17 +57,15 @@ class RunDoneTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look at the store until nothing is missing; log when something changed."""
-        last = None
-        while True:
-            try:
-                missing, total = await asyncio.to_thread(unfinished_jobs, self.lab, self.repx_run, self.store)
-            except RepxError as error:
-                yield TriggerEvent({"status": "error", "message": str(error)})
-                return
-            if missing == 0:
-                yield TriggerEvent({"status": "done", "jobs": total})
-                return
-            if missing != last:
-                self.log.info("run %s: %d of %d jobs are done", self.repx_run, total - missing, total)
-                last = missing
-            await asyncio.sleep(self.poll_interval)
+        try:
+            run = await asyncio.to_thread(lambda: open_reference(self.lab).run(self.repx_run))
+            last = None
+            while missing := await asyncio.to_thread(unfinished_jobs, run, self.store):
+                if missing != last:
+                    self.log.info("run %s: %d of %d jobs are done", run.name, len(run.jobs) - missing, len(run.jobs))
+                    last = missing
+                await asyncio.sleep(self.poll_interval)
+        except RepxError as error:
+            yield TriggerEvent({"status": "error", "message": str(error)})
+        else:
+            yield TriggerEvent({"status": "done", "jobs": len(run.jobs)})

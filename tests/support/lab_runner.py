@@ -47,7 +47,9 @@ class LabRunner:
         inputs = self._inputs(metadata, record["executables"]["scatter"])
         self._execute(record, "scatter", folder / "scatter/out", folder / "scatter/repx", inputs)
         items = json.loads((folder / "scatter/out/work_items.json").read_text())
-        steps = {key.removeprefix("step-"): one for key, one in record["executables"].items() if key.startswith("step-")}
+        steps = {
+            key.removeprefix("step-"): one for key, one in record["executables"].items() if key.startswith("step-")
+        }
         sink = next(name for name in steps if not any(name in other.get("deps", []) for other in steps.values()))
         collected = []
         for number, item in enumerate(items):

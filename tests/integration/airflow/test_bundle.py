@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.integration
 def point(link: Path, lab: Path) -> None:
     temporary = link.with_name("result.new")
     temporary.symlink_to(lab)
-    os.replace(temporary, link)
+    temporary.replace(link)
 
 
 def test_a_dag_run_keeps_the_lab_it_started_with(
@@ -44,9 +43,7 @@ def test_a_dag_run_keeps_the_lab_it_started_with(
 
         version = api.dags()["repx_simulation"].bundle_version
         point(link, new)
-        wait_until(
-            lambda: api.dags()["repx_simulation"].bundle_version != version, timeout=60, what="the new version"
-        )
+        wait_until(lambda: api.dags()["repx_simulation"].bundle_version != version, timeout=60, what="the new version")
         second = api.trigger("repx_simulation").run_id
         wait_until(lambda: "p3" in experiment.executions(), timeout=60, what="the new lab's first jobs")
         gate.unlink()

@@ -91,7 +91,9 @@ def test_a_run_goes_through_and_the_next_reuses_everything(
     assert len(experiment.executions()) == 14
     table = read_lab(experiment.lab).results("simulation", experiment.base)
     assert {row.status.value for row in table.rows} == {"succeeded"}
-    assert any(event == f"repx://{dag_id.removesuffix('_simulation')}/simulation" for event in airflow_api.asset_events())
+    assert any(
+        event == f"repx://{dag_id.removesuffix('_simulation')}/simulation" for event in airflow_api.asset_events()
+    )
     pools = {task.pool for task in airflow_api.task_instances(dag_id, run_id) if task.task_id == "simulate"}
     assert pools == {"repx_local"}
 
@@ -209,8 +211,10 @@ def test_a_worker_killed_outright_loses_and_doubles_nothing(
     assert worker is not None
     os.kill(worker.pid, signal.SIGKILL)
     wait_until(
-        lambda: airflow_api.task_instance(dag_id, run_id, "prepare").try_number == 2
-        and airflow_api.task_instance(dag_id, run_id, "prepare").state == "running",
+        lambda: (
+            airflow_api.task_instance(dag_id, run_id, "prepare").try_number == 2
+            and airflow_api.task_instance(dag_id, run_id, "prepare").state == "running"
+        ),
         timeout=90,
         what="the next try",
     )

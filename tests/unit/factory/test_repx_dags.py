@@ -70,11 +70,7 @@ def test_one_dag_per_run(settings: dict[str, Any]) -> None:
 
 def test_a_chain_is_a_mapped_group_and_a_stage_that_fans_out_starts_another(settings: dict[str, Any]) -> None:
     dag = repx_dags(**settings)["repx_simulation"]
-    groups = {
-        key
-        for key, group in dag.task_group.get_task_group_dict().items()
-        if isinstance(group, MappedTaskGroup)
-    }
+    groups = {key for key, group in dag.task_group.get_task_group_dict().items() if isinstance(group, MappedTaskGroup)}
     assert len(groups) == 2
     assert {task.task_id for task in dag.tasks} == {"open_lab", "prepare", "simulate", "measure", "summary"}
     assert not any(isinstance(task, MappedOperator) for task in dag.tasks)
@@ -241,7 +237,7 @@ def test_a_broken_lab_leaves_the_others_alone(
     serialized(dags["repx_simulation"])
     with pytest.raises(Exception, match="stage_type"):
         serialized(dags["repx_broken_lab_bad"])
-    with pytest.raises(LabFormatError, match="metadata-r.json: r/.*: stage_type"):
+    with pytest.raises(LabFormatError, match=r"metadata-r\.json: r/.*: stage_type"):
         repx_dags(lab=broken, base_path=tmp_path)
 
 
