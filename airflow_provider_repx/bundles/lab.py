@@ -78,7 +78,7 @@ class RepxLabBundle(BaseDagBundle):
     def _directory(self) -> Path:
         newest = self.lab.resolve()
         directory = newest.parent / self.version if self.version else newest
-        if not directory.is_dir():
+        if not directory.is_dir() or directory.name != (self.version or newest.name) or directory.name == "..":
             raise LabNotFoundError(
                 f"bundle {self.name}: {directory}: no such lab directory"
                 + (f" (the out link {self.lab} leads elsewhere by now)" if self.version else "")

@@ -11,7 +11,19 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 from .scripts import compose
 from .varied import Varied, varied
 
-__all__ = ["Axis", "Case", "Executable", "Lab", "Pipeline", "Run", "RunDependency", "Script", "Shape", "Stage", "read_lab"]
+__all__ = [
+    "Axis",
+    "Case",
+    "Executable",
+    "Lab",
+    "Pipeline",
+    "Run",
+    "RunDependency",
+    "Script",
+    "Shape",
+    "Stage",
+    "read_lab",
+]
 
 Scalar = Union[None, bool, int, float, str]
 

@@ -87,9 +87,7 @@ class _PipelineExpansion:
             upstream = {
                 need: self._done[need].jobs[index_of(self._done[need].narrowed, position)] for need in stage.needs
             }
-            axes = {
-                name: value for one in narrowed for name, value in self._narrower.values(one, position[one.axis])
-            }
+            axes = {name: value for one in narrowed for name, value in self._narrower.values(one, position[one.axis])}
             jobs.append(self._job(stage, index_of(own_narrowed, position), axes, upstream))
         return _Expanded(narrowed, seen, jobs)
 

@@ -25,7 +25,9 @@ def main() -> None:
         "heat_capacity": spins * pvariance(series["energy"]) / temperature**2,
     }
     arguments.output.write_text(json.dumps(measurement, indent=2) + "\n")
-    print(f"T={temperature} seed={series['seed']}: |m|={measurement['magnetization']:.3f} e={measurement['energy']:.3f}")
+    print(
+        f"T={temperature} seed={series['seed']}: |m|={measurement['magnetization']:.3f} e={measurement['energy']:.3f}"
+    )
 
 
 if __name__ == "__main__":

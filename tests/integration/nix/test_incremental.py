@@ -76,8 +76,10 @@ def test_one_more_value_leaves_the_other_jobs_alone(nix: Nix, example: Path) -> 
 
 def test_one_changed_parameter_that_bash_reads_rebuilds_only_the_lab(nix: Nix, labs: Path) -> None:
     def lab(values: str) -> Build:
-        definition = "producer // { parameters.v = 0; run = { parameters, ... }: \"echo ${parameters.v}\"; }"
-        return nix.build("--impure", "--expr", f"with import {labs}/tools.nix; labOfStage {{ v = {values}; }} ({definition})")
+        definition = 'producer // { parameters.v = 0; run = { parameters, ... }: "echo ${parameters.v}"; }'
+        return nix.build(
+            "--impure", "--expr", f"with import {labs}/tools.nix; labOfStage {{ v = {values}; }} ({definition})"
+        )
 
     before = lab("[ 1 2 ]")
     after = lab("[ 1 3 ]")

@@ -70,7 +70,11 @@ CASES: list[tuple[str, str, str]] = [
         '(utils.scan { src = ./.; pattern = "x"; }).values',
         "utils.scan: unknown attribute 'pattern' (known: 'match', 'src', 'type')",
     ),
-    ("scan of a text", '(utils.files "data").values', "utils.files: the source must be a path or a derivation, but it is a text"),
+    (
+        "scan of a text",
+        '(utils.files "data").values',
+        "utils.files: the source must be a path or a derivation, but it is a text",
+    ),
     ("scan of a missing folder", "(utils.dirs /nonexistent).values", "utils.dirs: there is no folder '/nonexistent'"),
     # Unknown attributes
     (
@@ -175,23 +179,23 @@ CASES: list[tuple[str, str, str]] = [
     ),
     (
         "unknown output",
-        "(labOf { } rec { a = callStage producer [ ]; b = callStage consumer [ [ a \"dta\" \"data\" ] ]; }).drvPath",
+        '(labOf { } rec { a = callStage producer [ ]; b = callStage consumer [ [ a "dta" "data" ] ]; }).drvPath',
         "run 'sim', stage 'b': stage 'a' has no output 'dta'; did you mean 'data'? (it has 'data')",
     ),
     (
         "unknown input",
-        "(labOf { } rec { a = callStage producer [ ]; b = callStage consumer [ [ a \"data\" \"dat\" ] ]; }).drvPath",
+        '(labOf { } rec { a = callStage producer [ ]; b = callStage consumer [ [ a "data" "dat" ] ]; }).drvPath',
         "run 'sim', stage 'b': has no input 'dat'; did you mean 'data'? (it has 'data')",
     ),
     (
         "no names in common",
-        "(labOf { } rec { a = callStage producer [ ]; b = callStage (consumer // { inputs.table = \"\"; }) [ a ]; }).drvPath",
+        '(labOf { } rec { a = callStage producer [ ]; b = callStage (consumer // { inputs.table = ""; }) [ a ]; }).drvPath',
         "run 'sim', stage 'b': depends on stage 'a', but no output of 'a' ('data') has the name of an input here "
-        "('table'); write [ a \"output\" \"input\" ]",
+        '(\'table\'); write [ a "output" "input" ]',
     ),
     (
         "input with two producers",
-        "(labOf { } rec { a = callStage producer [ ]; c = callStage (producer // { pname = \"c\"; }) [ ]; "
+        '(labOf { } rec { a = callStage producer [ ]; c = callStage (producer // { pname = "c"; }) [ ]; '
         "b = callStage consumer [ a c ]; }).drvPath",
         "run 'sim', stage 'b': input 'data' is provided by 'a.data', 'c.data'; write [ stage \"output\" \"data\" ] for the "
         "one that is meant",
@@ -256,7 +260,7 @@ CASES: list[tuple[str, str, str]] = [
     (
         "wrong resource for some parameters only",
         "(labOfStage { n = [ 1 2 ]; } (producer // { params.n = 1; resources = { params }: "
-        '{ cpus = if params.n == 2 then 0 else 1; }; })).drvPath',
+        "{ cpus = if params.n == 2 then 0 else 1; }; })).drvPath",
         f"{STAGE}: resources.cpus must be a whole number above zero, but it is 0",
     ),
     (
@@ -334,7 +338,7 @@ CASES: list[tuple[str, str, str]] = [
         'b = splitter.steps.compute // { pname = "b"; inputs.table = ""; deps = [ a ]; }; '
         "in (labOfStage { } (splitter // { steps = { inherit a b; }; })).drvPath",
         f"{STAGE}, step 'b': depends on step 'a', but no output of that step ('result') has the name of an input here "
-        "('table'); write [ a \"output\" \"input\" ]",
+        '(\'table\'); write [ a "output" "input" ]',
     ),
     # Pipelines and runs
     (
@@ -342,7 +346,11 @@ CASES: list[tuple[str, str, str]] = [
         "(labOf { } rec { a = callStage labs/circle_a.nix [ b ]; b = callStage labs/circle_b.nix [ a ]; }).drvPath",
         "run 'sim', pipeline 'pipeline': the stages 'a', 'b' depend on each other in a circle",
     ),
-    ("empty pipeline", "(labOf { } { }).drvPath", "run 'sim', pipeline 'pipeline': a pipeline needs at least one stage"),
+    (
+        "empty pipeline",
+        "(labOf { } { }).drvPath",
+        "run 'sim', pipeline 'pipeline': a pipeline needs at least one stage",
+    ),
     (
         "no pipelines",
         "(lab { runs.sim = callRun { } [ ]; }).drvPath",
@@ -368,7 +376,7 @@ CASES: list[tuple[str, str, str]] = [
     ("run that is none", "(lab { runs.sim = 1; }).drvPath", "mkLab: runs.sim is no run made by callRun, but a number"),
     (
         "no git hash",
-        "(repx-lib.mkLab { inherit pkgs repx-lib; lab_version = \"1\"; runs.sim = runOf { } { only = callStage producer [ ]; }; }).drvPath",
+        '(repx-lib.mkLab { inherit pkgs repx-lib; lab_version = "1"; runs.sim = runOf { } { only = callStage producer [ ]; }; }).drvPath',
         "mkLab: there is no 'gitHash'",
     ),
     (
@@ -383,7 +391,7 @@ CASES: list[tuple[str, str, str]] = [
     ),
     (
         "unknown dependency type",
-        "let a = runOf { } { only = callStage producer [ ]; }; b = callRun { pipelines = [ ]; } [ [ a \"sfot\" ] ]; "
+        'let a = runOf { } { only = callStage producer [ ]; }; b = callRun { pipelines = [ ]; } [ [ a "sfot" ] ]; '
         "in (lab { runs = { inherit a b; }; }).drvPath",
         "run 'b': a dependency is of type 'sfot'; did you mean 'soft'? (known: 'hard', 'soft')",
     ),
@@ -395,8 +403,8 @@ CASES: list[tuple[str, str, str]] = [
     ),
     (
         "dependency that is no run",
-        "(lab { runs.b = callRun { pipelines = [ ]; } [ \"a\" ]; }).drvPath",
-        "run 'b': depends on a text; dependencies are runs made by callRun, or [ run \"hard\" ] or [ run \"soft\" ]",
+        '(lab { runs.b = callRun { pipelines = [ ]; } [ "a" ]; }).drvPath',
+        'run \'b\': depends on a text; dependencies are runs made by callRun, or [ run "hard" ] or [ run "soft" ]',
     ),
     (
         "group with the name of a run",
@@ -405,7 +413,7 @@ CASES: list[tuple[str, str, str]] = [
     ),
     (
         "group of something else",
-        "let sim = runOf { } { only = callStage producer [ ]; }; in (lab { runs = { inherit sim; }; groups.g = [ \"sim\" ]; }).drvPath",
+        'let sim = runOf { } { only = callStage producer [ ]; }; in (lab { runs = { inherit sim; }; groups.g = [ "sim" ]; }).drvPath',
         "mkLab: group 'g' holds a text, which is no run made by callRun",
     ),
     (
@@ -438,7 +446,7 @@ CASES: list[tuple[str, str, str]] = [
     ),
     (
         "packages without Python",
-        "(lab { pkgs = removeAttrs pkgs [ \"python3\" ]; runs.sim = runOf { } { only = callStage producer [ ]; }; }).drvPath",
+        '(lab { pkgs = removeAttrs pkgs [ "python3" ]; runs.sim = runOf { } { only = callStage producer [ ]; }; }).drvPath',
         "mkLab: pkgs has no package 'python3' (the library needs 'bash', 'coreutils', 'findutils', 'gnugrep', 'gnused', "
         "'gawk', 'python3')",
     ),

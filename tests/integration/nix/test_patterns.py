@@ -88,7 +88,9 @@ def test_a_missing_program_fails_the_job_with_its_name(nix: Nix, labs: Path, tmp
     with pytest.raises(subprocess.CalledProcessError) as failure:
         runner.job(metadata(nvcc, "missing"), job)
     assert failure.value.returncode == 127
-    assert "this machine has no program 'no-such-program' (package 'no-such-program' of hostPkgs)" in failure.value.stderr
+    assert (
+        "this machine has no program 'no-such-program' (package 'no-such-program' of hostPkgs)" in failure.value.stderr
+    )
 
 
 def test_directories_files_and_scans(nix: Nix, labs: Path, tmp_path: Path) -> None:
