@@ -55,6 +55,15 @@ def _options() -> dict[str, Any]:
         "poll_interval": _option(
             "Seconds between looks at the output store while waiting for another run.", kind="float", default="5"
         ),
+        "flake": _option(
+            "Where the lab is built from: a flake reference with the lab's attribute. Adds a DAG that builds it.",
+            example="/srv/labs/ising#lab",
+        ),
+        "build_schedule": _option(
+            "When to build: a cron expression or preset; default: when triggered.", example="@daily"
+        ),
+        "private_store": _option("Directory of a Nix store of its own, for machines without /nix."),
+        "allow_network": _option("Let nix download while it builds the lab.", kind="boolean", default="False"),
     }
 
 

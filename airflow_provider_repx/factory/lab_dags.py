@@ -11,16 +11,19 @@ from airflow.sdk import DAG, get_parsing_context
 
 from airflow_provider_repx.errors import PlanError, RepxError, TargetError
 from airflow_provider_repx.factory.broken import BrokenLabDAG
+from airflow_provider_repx.factory.build_dag import build_lab_dag
 from airflow_provider_repx.factory.run_dag import build_run_dag
 from airflow_provider_repx.factory.settings import LabSettings, configured_labs, lab_settings
 from airflow_provider_repx.factory.target import target_of
-from airflow_provider_repx.lab import read_lab
+from airflow_provider_repx.lab import Lab, read_lab
 from airflow_provider_repx.plan import plan_run
 from airflow_provider_repx.targets import ResourceRules, load_resource_rules
 
-__all__ = ["RESERVED_DAG_IDS", "repx_dags"]
+__all__ = ["repx_dags"]
 
-RESERVED_DAG_IDS = frozenset({"repx_lab", "repx_lab_build"})
+_BUILD = "lab_build"
+# Behind the prefix these make the ids of DAGs that are about the lab as a whole.
+_RESERVED = frozenset({"lab", _BUILD})
 
 _log = logging.getLogger(__name__)
 
@@ -37,18 +40,19 @@ def repx_dags(**settings: Any) -> dict[str, DAG]:
     In a task's process only the DAG of that task is built. Raises `LabError`, `TargetError` or `PlanError`, which
     Airflow shows as import error; of several configured labs, a broken one leaves the others alone.
     """
-    if settings:
-        return _lab_dags(lab_settings(settings), _wanted_dag_id())
-    labs = configured_labs()
-    if len(labs) == 1:
-        return _lab_dags(labs[0], _wanted_dag_id())
+    wanted = get_parsing_context().dag_id
+    labs = (lab_settings(settings),) if settings else configured_labs()
     dags: dict[str, DAG] = {}
     for lab in labs:
+        built = _build_dags(lab, wanted)
         try:
-            built = _lab_dags(lab, _wanted_dag_id())
+            built |= _run_dags(lab, wanted)
         except RepxError as error:
+            if len(labs) == 1 and not built:
+                raise
+            # An error raised from here would hide the other labs' DAGs, and the one that can build this lab anew.
             broken = BrokenLabDAG(lab.name, error)
-            built = {broken.dag_id: broken}
+            built[broken.dag_id] = broken
         if clash := sorted(dags.keys() & built.keys()):
             raise TargetError(
                 f"[repx] labs: {lab.name}: DAG id {clash[0]!r} is taken by another lab. Give each lab its own"
@@ -58,15 +62,20 @@ def repx_dags(**settings: Any) -> dict[str, DAG]:
     return dags
 
 
-def _wanted_dag_id() -> str | None:
-    return get_parsing_context().dag_id
-
-
 def _dag_id(settings: LabSettings, run: str) -> str:
     return settings.dag_id_prefix + re.sub(r"[^A-Za-z0-9_.-]", "_", run)
 
 
-def _lab_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
+def _build_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
+    dag_id = settings.dag_id_prefix + _BUILD
+    if settings.flake is None or wanted not in (None, dag_id):
+        return {}
+    return {dag_id: build_lab_dag(dag_id, settings)}
+
+
+def _run_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
+    if settings.flake is not None and (wanted == settings.dag_id_prefix + _BUILD or not settings.lab.exists()):
+        return {}
     started = time.perf_counter()
     lab = read_lab(settings.lab)
     if not lab.is_directory:
@@ -74,20 +83,10 @@ def _lab_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
             f"{settings.lab}: lab {settings.name!r} is a tar file, which can be read but not run. Unpack it and"
             " configure the directory."
         )
-    runs: dict[str, str] = {}
-    for run in lab.run_names:
-        dag_id = _dag_id(settings, run)
-        if dag_id in RESERVED_DAG_IDS or dag_id in runs:
-            taken = "reserved" if dag_id in RESERVED_DAG_IDS else f"also that of run {runs[dag_id]!r}"
-            raise PlanError(
-                f"{settings.lab}: run {run!r} would become DAG {dag_id!r}, which is {taken}. Rename the run, or set"
-                " another `dag_id_prefix`."
-            )
-        runs[dag_id] = run
     target = target_of(settings)
     rules = load_resource_rules([settings.resources_file]) if settings.resources_file else ResourceRules()
     dags = {}
-    for dag_id, run in runs.items():
+    for dag_id, run in _runs_by_dag_id(settings, lab).items():
         if wanted not in (None, dag_id):
             continue
         plan = plan_run(lab, run, target, rules=rules, max_mapped=settings.max_mapped)
@@ -95,3 +94,17 @@ def _lab_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
         dags[dag_id] = build_run_dag(dag_id, lab, plan, target, settings, upstream_dag_ids)
     _log.info("lab %s: %d DAGs from %s in %.3f s", settings.name, len(dags), lab.path, time.perf_counter() - started)
     return dags
+
+
+def _runs_by_dag_id(settings: LabSettings, lab: Lab) -> dict[str, str]:
+    reserved = {_dag_id(settings, name) for name in _RESERVED}
+    runs: dict[str, str] = {}
+    for run in lab.run_names:
+        dag_id = _dag_id(settings, run)
+        if dag_id in reserved or dag_id in runs:
+            taken = "reserved" if dag_id in reserved else f"also that of run {runs[dag_id]!r}"
+            raise PlanError(
+                f"{settings.lab}: run {run!r} would become DAG {dag_id!r}, which is {taken}. Rename the run."
+            )
+        runs[dag_id] = run
+    return runs

@@ -25,6 +25,9 @@ class LabSettings(BaseModel):
     and `memory` (``"16G"``) are what its pool may use at once; absent, what this machine has. `retries` are for lost
     workers and the like: a job that exits with an error is not tried again unless `retry_failed_jobs` is set.
     `max_mapped` is the number of sweep points from which several share a task.
+
+    `flake`, a flake reference with the lab's attribute behind a ``#``, adds a DAG that builds the lab into the out link
+    `lab`, on `build_schedule` or when triggered; `private_store` and `allow_network` are for that build.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +46,10 @@ class LabSettings(BaseModel):
     retry_delay: float = Field(default=10, ge=0, description="seconds")
     retry_failed_jobs: bool = False
     poll_interval: float = Field(default=5, gt=0, description="seconds between looks at the store while waiting")
+    flake: str | None = None
+    build_schedule: str | None = None
+    private_store: Path | None = None
+    allow_network: bool = False
     default_args: Mapping[str, Any] = {}
 
 

@@ -1,1 +1,1 @@
-"""repx-lib, the language in which labs are written: `.nix` files, and the program that Nix starts to write a lab's files."""
+"""repx-lib, the language of labs: `.nix` files, and the program that Nix starts to write a lab's files."""

@@ -22,11 +22,18 @@ let
     "time"
   ];
 
-  isMemory = value: isString value && match "[0-9]+(\\.[0-9]+)?([KMGTkmgt](i?[Bb])?)?" value != null;
+  # Nothing at all is refused: Slurm takes it as everything.
+  isMemory =
+    value:
+    isString value
+    && match "[0-9]+(\\.[0-9]+)?[KMGTPkmgtp]?(i?[Bb])?" value != null
+    && match "[0.]*[A-Za-z]*" value == null;
 
   isTime =
     value:
-    isString value && match "([0-9]+-)?[0-9]+(:[0-9]+){0,2}" value != null && match "[0-9:-]*[0-9]" value != null;
+    isString value
+    && match "[0-9]+-[0-9]+(:[0-9]+){0,2}|[0-9]+(:[0-9]+){0,2}" value != null
+    && match "[0:-]*" value == null;
 
   rules = {
     mem = {

@@ -85,14 +85,17 @@ class NixBuildOperator(BaseOperator):
             max_jobs=self.max_jobs,
         )
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - nothing of the context is needed
-        """Build, read what was built, move the link, and describe the lab."""
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Build, read what was built, move the link, and describe the lab, also to the task's asset outlets."""
         try:
-            return self._build()
+            description = self._build()
         except (NixTimeoutError, NixTransientError, CommandKilledError):
             raise
         except RepxError as error:
             raise AirflowFailException(str(error)) from error
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = dict(description)
+        return description
 
     def _build(self) -> dict[str, Any]:
         source = self._source()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any
 
 from .scripts import compose
 from .varied import Varied, varied
@@ -25,7 +25,8 @@ __all__ = [
     "read_lab",
 ]
 
-Scalar = Union[None, bool, int, float, str]
+if TYPE_CHECKING:
+    Scalar = bool | int | float | str | None
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Script:
     """One script: its stage's text, and a digest of that part of it which results depend on."""
 
     shebang: str
-    path: Tuple[str, ...]
+    path: tuple[str, ...]
     text: str
-    defaults: Dict[str, str]
+    defaults: dict[str, str]
     digest: str
 
     @cached_property
@@ -48,8 +49,8 @@ class Script:
 class Axis:
     """One direction of a sweep: the parameters that vary along it together, and their values at each point."""
 
-    names: Tuple[str, ...]
-    points: List[Tuple[Scalar, ...]]
+    names: tuple[str, ...]
+    points: list[tuple[Scalar, ...]]
 
 
 @dataclass(frozen=True)
@@ -57,30 +58,30 @@ class Executable:
     """One script of a job: `mappings` are inputs from inside the job, `externals` inputs that the job is given."""
 
     key: str
-    outputs: Dict[str, Any]
-    mappings: List[Dict[str, str]]
-    externals: List[str]
-    deps: List[str]
+    outputs: dict[str, Any]
+    mappings: list[dict[str, str]]
+    externals: list[str]
+    deps: list[str]
 
 
 @dataclass(frozen=True)
 class Shape:
     """Names of a job's inputs and outputs, and its executables. `defaults`: per input a path, or why there is none."""
 
-    inputs: Tuple[str, ...]
-    outputs: Tuple[str, ...]
-    defaults: Dict[str, Dict[str, str]]
-    executables: List[Executable]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    defaults: dict[str, dict[str, str]]
+    executables: list[Executable]
 
 
 @dataclass(frozen=True)
 class Case:
     """How a stage is wired if its inputs and its dependencies' outputs have certain names; or why it cannot be."""
 
-    mappings: List[Tuple[str, str, str]]
+    mappings: list[tuple[str, str, str]]
     """Target input, producing stage, its output."""
-    error: Optional[str]
-    metadata_of: List[Tuple[str, str]]
+    error: str | None
+    metadata_of: list[tuple[str, str]]
     """Runs whose metadata the stage is given, and whether the dependency is hard or soft."""
     store_base: bool
 
@@ -93,15 +94,15 @@ class Stage:
     kind: str
     version: str
     hash_mode: str
-    parameters: Dict[str, Scalar]
+    parameters: dict[str, Scalar]
     pname: Varied[str]
-    resources: Varied[Dict[str, Any]]
-    part_resources: List[Varied[Dict[str, Any]]]
+    resources: Varied[dict[str, Any]]
+    part_resources: list[Varied[dict[str, Any]]]
     shape: Varied[Shape]
-    scripts: Dict[str, Varied[Script]]
-    needs: List[str]
-    items: List[str]
-    cases: Dict[Tuple[Tuple[str, ...], Tuple[Tuple[str, ...], ...]], Case]
+    scripts: dict[str, Varied[Script]]
+    needs: list[str]
+    items: list[str]
+    cases: dict[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]], Case]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Pipeline:
     """Stages, each after those that it depends on."""
 
     name: str
-    stages: List[Stage]
+    stages: list[Stage]
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,9 @@ class Run:
     """One run: its sweep, its pipelines, the runs that it depends on."""
 
     name: str
-    axes: List[Axis]
-    dependencies: List[RunDependency]
-    pipelines: List[Pipeline]
+    axes: list[Axis]
+    dependencies: list[RunDependency]
+    pipelines: list[Pipeline]
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,11 @@ class Lab:
 
     git_hash: str
     lab_version: str
-    groups: Dict[str, List[str]]
-    chosen: List[str]
-    runs: List[Run]
-    images: Dict[str, str]
-    host_tools: List[Dict[str, str]]
+    groups: dict[str, list[str]]
+    chosen: list[str]
+    runs: list[Run]
+    images: dict[str, str]
+    host_tools: list[dict[str, str]]
 
 
 def _scalar(value: Any) -> Scalar:
@@ -148,16 +149,16 @@ def _scalar(value: Any) -> Scalar:
     return float(value["float"]) if isinstance(value, dict) else value
 
 
-def _executable(record: Dict[str, Any]) -> Executable:
+def _executable(record: dict[str, Any]) -> Executable:
     return Executable(record["key"], record["outputs"], record["mappings"], record["externals"], record["deps"])
 
 
-def _shape(record: Dict[str, Any]) -> Shape:
+def _shape(record: dict[str, Any]) -> Shape:
     executables = [_executable(executable) for executable in record["executables"]]
     return Shape(tuple(record["inputs"]), tuple(record["outputs"]), record["defaults"], executables)
 
 
-def _case(record: Dict[str, Any]) -> Case:
+def _case(record: dict[str, Any]) -> Case:
     special = record["special"]
     return Case(
         mappings=[(one["target"], one["stage"], one["source"]) for one in record.get("mappings", [])],
@@ -167,17 +168,19 @@ def _case(record: Dict[str, Any]) -> Case:
     )
 
 
-def _scripts(file: str, launch: Dict[str, Any]) -> Dict[str, Varied[Script]]:
+def _script(shebang: str, path: tuple[str, ...], content: dict[str, Any]) -> Script:
+    return Script(shebang, path, content["text"], content["defaults"], content["digest"])
+
+
+def _scripts(file: str, launch: dict[str, Any]) -> dict[str, Varied[Script]]:
     found = {}
     for key, executable in json.loads(Path(file).read_text(encoding="utf-8")).items():
-        path = (*executable["path"], *launch["path"])
-        found[key] = varied(
-            executable["content"], lambda content, path=path: Script(launch["shebang"], path, **content)
-        )
+        read = partial(_script, launch["shebang"], (*executable["path"], *launch["path"]))
+        found[key] = varied(executable["content"], read)
     return found
 
 
-def _stage(record: Dict[str, Any], launch: Dict[str, Any]) -> Stage:
+def _stage(record: dict[str, Any], launch: dict[str, Any]) -> Stage:
     return Stage(
         name=record["name"],
         kind=record["kind"],
@@ -198,7 +201,7 @@ def _stage(record: Dict[str, Any], launch: Dict[str, Any]) -> Stage:
     )
 
 
-def _run(record: Dict[str, Any], launch: Dict[str, Any]) -> Run:
+def _run(record: dict[str, Any], launch: dict[str, Any]) -> Run:
     return Run(
         name=record["name"],
         axes=[
@@ -213,7 +216,7 @@ def _run(record: Dict[str, Any], launch: Dict[str, Any]) -> Run:
     )
 
 
-def read_lab(record: Dict[str, Any]) -> Lab:
+def read_lab(record: dict[str, Any]) -> Lab:
     """The blueprint of a lab. Reads the scripts that were composed for its stages."""
     return Lab(
         git_hash=record["git_hash"],

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 __all__ = ["LabFiles", "compact"]
 
@@ -22,10 +22,10 @@ class LabFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
-        self._checksums: Dict[str, str] = {}
-        self._written: Dict[Any, str] = {}
-        self._digests: Dict[bytes, str] = {}
-        self._folders: Dict[str, None] = {}
+        self._checksums: dict[str, str] = {}
+        self._written: dict[Any, str] = {}
+        self._digests: dict[bytes, str] = {}
+        self._folders: dict[str, None] = {}
 
     def write(self, path: str, content: bytes, *, executable: bool = False) -> None:
         """Write the file `path`, relative to the lab; a content that was written before becomes a hard link."""
@@ -54,7 +54,7 @@ class LabFiles:
         """Make the symbolic link `path` to `target`, a path relative to the link's folder; both inside the lab."""
         place = f"{self._root}/{path}"
         self._make_folder(place.rpartition("/")[0])
-        os.symlink(target, place)
+        Path(place).symlink_to(target)
         resolved = os.path.relpath(os.path.realpath(place), os.path.realpath(self._root))
         self._checksums[path] = self._checksums[resolved]
 
@@ -68,11 +68,11 @@ class LabFiles:
         self._make_folder(str(target.parent))
         return target
 
-    def entries(self) -> List[Dict[str, str]]:
+    def entries(self) -> list[dict[str, str]]:
         """Every file with its SHA-256, by path, as the manifest lists them."""
         return [{"path": path, "sha256": self._checksums[path]} for path in sorted(self._checksums)]
 
     def _make_folder(self, folder: str) -> None:
         if folder not in self._folders:
-            os.makedirs(folder, exist_ok=True)
+            Path(folder).mkdir(parents=True, exist_ok=True)
             self._folders[folder] = None

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tarfile
 from pathlib import Path
-from typing import Dict, List
+from typing import IO
 
 from .failure import BlueprintError
 from .files import LabFiles
@@ -34,20 +34,26 @@ def add_image(files: LabFiles, archive: str) -> str:
             if parts[-1] != "layer.tar":
                 files.write(f"{folder}/{path}", source.read())
                 continue
-            partial = files.place("store/partial-layer.tar")
-            checksum = hashlib.sha256()
-            with partial.open("wb") as target:
-                for block in iter(lambda: source.read(_BLOCK), b""):
-                    checksum.update(block)
-                    target.write(block)
-            stored = f"store/{checksum.hexdigest()}-layer.tar"
-            partial.replace(files.place(stored))
-            files.adopt(stored, checksum.hexdigest())
+            stored = _store_layer(files, source)
             files.link(f"{folder}/{path}", "../" * (len(parts) + 1) + stored)
         names = set(tar.getnames())
     if not {"manifest.json", "./manifest.json"} & names:
         raise BlueprintError(f"{archive} is no docker archive: there is no manifest.json in it")
     return folder
+
+
+def _store_layer(files: LabFiles, source: IO[bytes]) -> str:
+    """Copy a layer into the lab's store, under its checksum; the path there."""
+    partial = files.place("store/partial-layer.tar")
+    checksum = hashlib.sha256()
+    with partial.open("wb") as target:
+        for block in iter(lambda: source.read(_BLOCK), b""):
+            checksum.update(block)
+            target.write(block)
+    stored = f"store/{checksum.hexdigest()}-layer.tar"
+    partial.replace(files.place(stored))
+    files.adopt(stored, checksum.hexdigest())
+    return stored
 
 
 def _folder_name(archive: str) -> str:
@@ -58,7 +64,7 @@ def _folder_name(archive: str) -> str:
     return name + ".tar"
 
 
-def add_host_tools(files: LabFiles, tools: List[Dict[str, str]]) -> None:
+def add_host_tools(files: LabFiles, tools: list[dict[str, str]]) -> None:
     """Add programs that start containers: `host-tools/<digest>/bin/<program>`, links into the lab's `store`."""
     digest = hashlib.sha256(json.dumps(tools, sort_keys=True).encode()).hexdigest()
     files.place(f"host-tools/{digest}/bin/any")

@@ -1,9 +1,10 @@
-"""From stages and a sweep to jobs: one for each distinct assignment of the axes that a stage, or one upstream, declares."""
+"""From stages and a sweep to jobs: one for each distinct assignment of the axes of a stage and of those upstream."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Tuple
+from typing import Any
 
 from . import identity, resources
 from .blueprint import Case, Executable, Lab, Pipeline, Run, Script, Shape, Stage
@@ -23,13 +24,13 @@ class Job:
     stage: Stage
     pipeline: str
     shape: Shape
-    scripts: Dict[str, Script]
-    parameters: Dict[str, Any]
-    axes: Dict[str, Any]
-    producers: Dict[str, Tuple[str, str, str]]
+    scripts: dict[str, Script]
+    parameters: dict[str, Any]
+    axes: dict[str, Any]
+    producers: dict[str, tuple[str, str, str]]
     case: Case
-    hints: Dict[str, Any]
-    part_hints: List[Mapping[str, Any]]
+    hints: dict[str, Any]
+    part_hints: list[Mapping[str, Any]]
 
     def script_name(self, executable: Executable) -> str:
         """The file name of an executable in the job's `bin`."""
@@ -41,7 +42,7 @@ class RunJobs:
     """The jobs of one run, by id, in sweep order; `digest` stands for all of them."""
 
     run: Run
-    jobs: Dict[str, Job] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -53,9 +54,9 @@ class RunJobs:
 class _Expanded:
     """A stage's jobs by the number of their sweep point, and the axes that tell them apart."""
 
-    narrowed: List[Narrowed]
-    seen: Dict[int, FrozenSet[str]]
-    jobs: List[Job]
+    narrowed: list[Narrowed]
+    seen: dict[int, frozenset[str]]
+    jobs: list[Job]
 
 
 class _PipelineExpansion:
@@ -66,7 +67,7 @@ class _PipelineExpansion:
         self._pipeline = pipeline
         self._narrower = narrower
         self._digests = digests
-        self._done: Dict[str, _Expanded] = {}
+        self._done: dict[str, _Expanded] = {}
 
     def jobs(self) -> Iterator[Job]:
         for stage in self._pipeline.stages:
@@ -91,7 +92,7 @@ class _PipelineExpansion:
             jobs.append(self._job(stage, index_of(own_narrowed, position), axes, upstream))
         return _Expanded(narrowed, seen, jobs)
 
-    def _names(self, stage: Stage) -> Dict[int, FrozenSet[str]]:
+    def _names(self, stage: Stage) -> dict[int, frozenset[str]]:
         found = {}
         for number, axis in enumerate(self._narrower.axes):
             names = frozenset(name for name in axis.names if name in stage.parameters)
@@ -99,7 +100,7 @@ class _PipelineExpansion:
                 found[number] = names
         return found
 
-    def _job(self, stage: Stage, instance: int, axes: Dict[str, Any], upstream: Dict[str, Job]) -> Job:
+    def _job(self, stage: Stage, instance: int, axes: dict[str, Any], upstream: dict[str, Job]) -> Job:
         shape = stage.shape.at(instance)
         case = self._case(stage, shape, axes, upstream)
         producers = {
@@ -137,7 +138,7 @@ class _PipelineExpansion:
             part_hints=[part.at(instance) for part in stage.part_resources],
         )
 
-    def _case(self, stage: Stage, shape: Shape, axes: Dict[str, Any], upstream: Dict[str, Job]) -> Case:
+    def _case(self, stage: Stage, shape: Shape, axes: dict[str, Any], upstream: dict[str, Job]) -> Case:
         """How this very job is wired; the names of inputs and outputs may differ from job to job."""
         case = stage.cases[(shape.inputs, tuple(upstream[item].shape.outputs for item in stage.items))]
         where = f"run '{self._run.name}', stage '{stage.name}' with {_shown(axes)}"
@@ -155,9 +156,9 @@ def _shown(axes: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in axes.items()) or "its only job"
 
 
-def expand_lab(lab: Lab) -> Dict[str, RunJobs]:
+def expand_lab(lab: Lab) -> dict[str, RunJobs]:
     """The jobs of all runs, by the run's name, upstream runs first."""
-    done: Dict[str, RunJobs] = {}
+    done: dict[str, RunJobs] = {}
     for run in lab.runs:
         narrower = Narrower(run.axes)
         digests = {name: finished.digest for name, finished in done.items()}

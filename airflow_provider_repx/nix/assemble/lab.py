@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 from .blueprint import Lab, read_lab
 from .files import LabFiles, compact
@@ -20,18 +20,18 @@ lists its jobs, and `jobs/<job>/bin` holds their scripts. `lab/lab-metadata.json
 """
 
 
-def write_lab(task: Dict[str, Any], out: Path) -> None:
+def write_lab(task: dict[str, Any], out: Path) -> None:
     """Write the lab that a blueprint describes to the directory `out`, whose name starts with the lab's id."""
     lab = read_lab(task)
     runs = expand_lab(lab)
     out.mkdir()
     files = LabFiles(out)
-    images: Dict[str, str] = {}
+    images: dict[str, str] = {}
     for archive in sorted(set(lab.images.values())):
         images[archive] = add_image(files, archive)
     add_host_tools(files, lab.host_tools)
     files.write("readme/README.md", _README.encode())
-    written: Dict[str, None] = {}
+    written: dict[str, None] = {}
     for run in runs.values():
         image = images.get(lab.images.get(run.run.name, ""))
         if run.run.name in lab.chosen or _is_read_by_chosen(lab, runs, run):
@@ -51,7 +51,7 @@ def write_lab(task: Dict[str, Any], out: Path) -> None:
     files.write("lab/lab-metadata.json", compact(manifest))
 
 
-def _is_read_by_chosen(lab: Lab, runs: Dict[str, RunJobs], run: RunJobs) -> bool:
+def _is_read_by_chosen(lab: Lab, runs: dict[str, RunJobs], run: RunJobs) -> bool:
     """Whether jobs of a chosen run are given this run's metadata: a slice brings that file along."""
     return any(one.run == run.run.name for name in lab.chosen for one in runs[name].run.dependencies)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .blueprint import Executable, Lab
 from .jobs import Job, RunJobs
@@ -22,9 +22,9 @@ def run_metadata_path(run: str) -> str:
     return f"revision/metadata-{run}.json"
 
 
-def root_record(lab: Lab) -> Dict[str, Any]:
+def root_record(lab: Lab) -> dict[str, Any]:
     """`revision/metadata-top.json`; runs in order of dependency."""
-    record: Dict[str, Any] = {
+    record: dict[str, Any] = {
         "repx_version": _REPX_VERSION,
         "type": "root",
         "gitHash": lab.git_hash,
@@ -35,9 +35,9 @@ def root_record(lab: Lab) -> Dict[str, Any]:
     return record
 
 
-def run_record(lab: Lab, run: RunJobs, image: Optional[str]) -> Dict[str, Any]:
+def run_record(lab: Lab, run: RunJobs, image: str | None) -> dict[str, Any]:
     """`revision/metadata-<run>.json`; jobs in sweep order, stage by stage."""
-    record: Dict[str, Any] = {
+    record: dict[str, Any] = {
         "type": "run",
         "name": run.run.name,
         "gitHash": lab.git_hash,
@@ -49,9 +49,9 @@ def run_record(lab: Lab, run: RunJobs, image: Optional[str]) -> Dict[str, Any]:
     return record
 
 
-def _job_record(job: Job) -> Dict[str, Any]:
+def _job_record(job: Job) -> dict[str, Any]:
     given = _given_inputs(job)
-    record: Dict[str, Any] = {
+    record: dict[str, Any] = {
         "name": job.name,
         "stage_type": job.stage.kind,
         "params": job.parameters,
@@ -68,7 +68,7 @@ def _job_record(job: Job) -> Dict[str, Any]:
     return record
 
 
-def _given_inputs(job: Job) -> Dict[str, Dict[str, str]]:
+def _given_inputs(job: Job) -> dict[str, dict[str, str]]:
     """The inputs that come from outside of the job, by name."""
     given = {
         target: {
@@ -89,11 +89,11 @@ def _given_inputs(job: Job) -> Dict[str, Dict[str, str]]:
 
 
 def _executable_record(
-    job: Job, place: int, executable: Executable, given: Dict[str, Dict[str, str]]
-) -> Dict[str, Any]:
+    job: Job, place: int, executable: Executable, given: dict[str, dict[str, str]]
+) -> dict[str, Any]:
     # The runner makes a job's inputs.json from its first executable, so that one names all of them.
     wanted = given if place == 0 else {name: given[name] for name in executable.externals if name in given}
-    record: Dict[str, Any] = {
+    record: dict[str, Any] = {
         "path": f"jobs/{job.id}/bin/{job.script_name(executable)}",
         "inputs": [*executable.mappings, *wanted.values()],
         "outputs": executable.outputs,
@@ -107,7 +107,7 @@ def _executable_record(
     return record
 
 
-def input_dependencies(job: Job) -> List[str]:
+def input_dependencies(job: Job) -> list[str]:
     """`nix-input-dependencies.json`: jobs that the job reads from, and one entry per run that it waits for."""
     jobs = dict.fromkeys(producer for producer, _, _ in job.producers.values())
     return [*jobs, *(run_metadata_path(run) for run, kind in job.case.metadata_of if kind == "hard")]

@@ -7,40 +7,39 @@ dependency's. A key that a stage sets, even to nothing, is not inherited where i
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List, Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["inherit", "memory_bytes", "time_seconds", "with_fallback"]
 
-Hints = Dict[str, Any]
+if TYPE_CHECKING:
+    Hints = dict[str, Any]
 
-_UNITS = {"": 1 << 20, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_EXPONENTS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 
 def memory_bytes(text: str) -> float:
-    """`"16G"` in bytes; a bare number counts megabytes, as it does for Slurm."""
-    match = re.match(r"([0-9.]+)([KMGT]?)", text.upper())
-    assert match is not None, text  # noqa: S101 - Nix has checked the form
-    return float(match.group(1)) * _UNITS[match.group(2)]
+    """`"16G"` in bytes; a bare number counts bytes."""
+    number, suffix = re.findall(r"^([0-9.]+)([KMGTP]?)", text.upper())[0]
+    return float(number) * 1024.0 ** _EXPONENTS[suffix]
 
 
 def time_seconds(text: str) -> int:
-    """`"1-02:00:00"`, `"02:00:00"`, `"30:00"` or `"90"` in seconds; a bare number counts seconds, as it does for RepX."""
+    """`"1-02:00:00"`, `"02:00:00"`, `"30:00"` or `"90"` in seconds; a bare number counts seconds."""
     days, dash, clock = text.rpartition("-")
     fields = [int(field) for field in clock.split(":")]
     if dash:
-        hours, minutes, seconds = (fields + [0, 0])[:3]
-        return ((int(days) * 24 + hours) * 60 + minutes) * 60 + seconds
-    seconds = 0
-    for field in fields:
-        seconds = seconds * 60 + field
-    return seconds
+        hours, minutes, seconds = (*fields, 0, 0)[:3]
+    else:
+        hours, minutes, seconds = (0, 0, *fields)[-3:]
+    return int(days or 0) * 86_400 + hours * 3_600 + minutes * 60 + seconds
 
 
-_SIZES: Dict[str, Callable[[Any], float]] = {"mem": memory_bytes, "cpus": float, "time": time_seconds}
+_SIZES: dict[str, Callable[[Any], float]] = {"mem": memory_bytes, "cpus": float, "time": time_seconds}
 _KEYS = ("mem", "cpus", "time", "partition", "sbatch_opts")
 
 
-def inherit(own: Mapping[str, Any], upstream: List[Hints]) -> Hints:
+def inherit(own: Mapping[str, Any], upstream: list[Hints]) -> Hints:
     """The hints of a job from its stage's own and those of the jobs that it reads from, in order of dependency."""
     merged: Hints = {}
     for key in _KEYS:

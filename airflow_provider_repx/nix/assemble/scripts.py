@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from .failure import BlueprintError
 
@@ -32,32 +32,32 @@ set -euo pipefail; declare -A inputs parameters; export out inputs_json paramete
 """What a stage's text relies on, for ShellCheck; the common beginning has its own tests."""
 
 
-@lru_cache(maxsize=None)
-def _beginning(shebang: str, path: Tuple[str, ...]) -> str:
+@lru_cache(maxsize=None)  # noqa: UP033 - Python 3.8 has no functools.cache
+def _beginning(shebang: str, path: tuple[str, ...]) -> str:
     prologue = (Path(__file__).parent / "prologue.sh").read_text()
     return f"#!{shebang}\n" + prologue.replace("@PATH@", shlex.quote(":".join(path)))
 
 
-def compose(shebang: str, path: Tuple[str, ...], text: str, defaults: Dict[str, str]) -> bytes:
+def compose(shebang: str, path: tuple[str, ...], text: str, defaults: dict[str, str]) -> bytes:
     """One whole script. `path` are the folders of its programs, `defaults` paths of inputs that no stage provides."""
     assignments = " ".join(f"[{shlex.quote(name)}]={shlex.quote(value)}" for name, value in sorted(defaults.items()))
     beginning = _beginning(shebang, path).replace("@DEFAULTS@", assignments)
     return f"{beginning}{text}{'' if text.endswith(chr(10)) else chr(10)}".encode()
 
 
-def _digest(identity: List[str], text: str, defaults: Dict[str, str]) -> str:
+def _digest(identity: list[str], text: str, defaults: dict[str, str]) -> str:
     content = json.dumps([identity, text, defaults], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _run(command: List[str]) -> Tuple[int, str]:
+def _run(command: list[str]) -> tuple[int, str]:
     finished = subprocess.run(
         command, capture_output=True, text=True, errors="replace", timeout=_CHECK_TIMEOUT, check=False
     )
     return finished.returncode, (finished.stdout + finished.stderr).strip()
 
 
-def _check_syntax(bash: str, texts: List[str], label: str, folder: Path) -> None:
+def _check_syntax(bash: str, texts: list[str], label: str, folder: Path) -> None:
     """Parse all scripts in one bash, and only if it objects each on its own: the whole is thirty times faster."""
     together = folder / "all.sh"
     together.write_text("".join(f"script_{number}() {{\n{text}\n}}\n" for number, text in enumerate(texts)))
@@ -92,7 +92,7 @@ def _check_style(shellcheck: str, text: str, label: str, folder: Path) -> None:
         raise BlueprintError(f"{label}: ShellCheck failed with exit code {code}:\n{output}")
 
 
-def write_scripts(task: Dict[str, Any], out: Path) -> None:
+def write_scripts(task: dict[str, Any], out: Path) -> None:
     """Check the texts of one stage's executables and write them, with their digests, to the file `out`.
 
     Raises `BlueprintError` for a text that bash or ShellCheck rejects.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable, Generic, List, Optional, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Varied", "varied"]
 
@@ -14,8 +15,8 @@ T = TypeVar("T")
 class Varied(Generic[T]):
     """Either `shared` by all instances, or `each` instance's own, in the order of the stage's instances."""
 
-    shared: Optional[T] = None
-    each: Optional[List[T]] = None
+    shared: T | None = None
+    each: list[T] | None = None
 
     def at(self, instance: int) -> T:
         """The value of one instance of the stage."""

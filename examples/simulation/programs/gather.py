@@ -3,11 +3,12 @@
 import argparse
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any
 
 
-def outputs_of(metadata: Dict[str, Any], stage: str, output: str, store: Path) -> Iterator[Path]:
+def outputs_of(metadata: dict[str, Any], stage: str, output: str, store: Path) -> Iterator[Path]:
     """The path of one output of every job of a stage."""
     for job, record in metadata["jobs"].items():
         if record["stage"] == stage:
@@ -31,7 +32,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
 
-    lattices: Dict[float, Dict[str, Any]] = {}
+    lattices: dict[float, dict[str, Any]] = {}
     for job, record in metadata["jobs"].items():
         if record["stage"] == "simulate" and record["params"]["temperature"] not in lattices:
             template = record["executables"]["main"]["outputs"]["final"]

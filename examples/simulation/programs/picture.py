@@ -3,12 +3,11 @@
 import argparse
 import json
 from pathlib import Path
-from typing import List, Tuple
 
 CELL, GAP, TITLE = 6, 18, 44
 
 
-def runs_of_up(row: str) -> List[Tuple[int, int]]:
+def runs_of_up(row: str) -> list[tuple[int, int]]:
     """Start and length of each stretch of spins that point up."""
     stretches = []
     start = None

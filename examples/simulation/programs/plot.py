@@ -4,20 +4,20 @@ import argparse
 import csv
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Callable, Dict, List, Optional, Tuple
 
 WIDTH, HEIGHT = 460, 340
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 40, 52
 CRITICAL = 2 / math.log(1 + math.sqrt(2))
 
-Points = List[Tuple[float, float, float]]
+Points = list[tuple[float, float, float]]
 """Temperature, mean over the seeds, standard error."""
 
 
-def summarize(rows: List[Dict[str, str]], column: str) -> Points:
-    values: Dict[float, List[float]] = defaultdict(list)
+def summarize(rows: list[dict[str, str]], column: str) -> Points:
+    values: dict[float, list[float]] = defaultdict(list)
     for row in rows:
         values[float(row["temperature"])].append(float(row[column]))
     return [
@@ -31,7 +31,7 @@ def onsager(temperature: float) -> float:
     return (1 - math.sinh(2 / temperature) ** -4) ** 0.125 if temperature < CRITICAL else 0.0
 
 
-def ticks(low: float, high: float, step: float) -> List[float]:
+def ticks(low: float, high: float, step: float) -> list[float]:
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 6) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
@@ -41,11 +41,11 @@ def panel(
     title: str,
     label: str,
     points: Points,
-    limits: Tuple[float, float],
+    limits: tuple[float, float],
     step: float,
     color: str,
-    curve: Optional[Callable[[float], float]] = None,
-) -> List[str]:
+    curve: Callable[[float], float] | None = None,
+) -> list[str]:
     low, high = 1.3, 3.4
     bottom, top = limits
 
@@ -114,8 +114,10 @@ def main() -> None:
     magnetization = summarize(rows, "magnetization")
     energy = summarize(rows, "energy")
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{HEIGHT}"'
-        f' viewBox="0 0 {2 * WIDTH} {HEIGHT}">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{HEIGHT}"'
+            f' viewBox="0 0 {2 * WIDTH} {HEIGHT}">'
+        ),
         f"<title>Two-dimensional Ising model, {seeds} seeds per temperature</title>",
         f"<style>{STYLE}</style>",
         '<rect width="100%" height="100%" fill="white"/>',

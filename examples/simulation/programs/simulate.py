@@ -5,18 +5,17 @@ import json
 import math
 import random
 from pathlib import Path
-from typing import List, Tuple
 
 
-def read_lattice(path: Path) -> List[List[int]]:
+def read_lattice(path: Path) -> list[list[int]]:
     return [[1 if spin == "+" else -1 for spin in row] for row in path.read_text().split()]
 
 
-def write_lattice(path: Path, lattice: List[List[int]]) -> None:
+def write_lattice(path: Path, lattice: list[list[int]]) -> None:
     path.write_text("".join("".join("+" if spin > 0 else "-" for spin in row) + "\n" for row in lattice))
 
 
-def sweep(lattice: List[List[int]], accept: List[float], generator: random.Random) -> None:
+def sweep(lattice: list[list[int]], accept: list[float], generator: random.Random) -> None:
     """Offer every spin a flip, in a checkerboard's order, so that no spin's neighbors change with it."""
     size = len(lattice)
     draw = generator.random
@@ -30,7 +29,7 @@ def sweep(lattice: List[List[int]], accept: List[float], generator: random.Rando
                     row[x] = -spin
 
 
-def observe(lattice: List[List[int]]) -> Tuple[float, float]:
+def observe(lattice: list[list[int]]) -> tuple[float, float]:
     """Energy and magnetization per spin."""
     size = len(lattice)
     energy = magnetization = 0

@@ -180,12 +180,11 @@ def test_a_job_that_was_stopped_and_continued_is_still_awaited(bench: Bench) -> 
     job = bench.add(script=f"{bench.wait_at_gate}; echo done > data.txt")
     worker = bench.worker()
     worker.order(job, try_of(1))
-    processes = bench.started(job)
-    for process in processes[1:]:
-        process.suspend()
+    _, script, *_ = bench.started(job)
+    script.suspend()
+    eventually(lambda: script.status() == psutil.STATUS_STOPPED)
     bench.gate.touch()
-    for process in processes[1:]:
-        process.resume()
+    script.resume()
     assert worker.answer()["status"] == "succeeded"
 
 

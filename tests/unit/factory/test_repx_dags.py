@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, TriggerRule
+from airflow.sdk import DAG, Asset, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.serialization.serialized_objects import DagSerialization
@@ -16,6 +16,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow_provider_repx import repx_dags
 from airflow_provider_repx.errors import LabFormatError, LabNotFoundError, PlanError, TargetError
 from airflow_provider_repx.operators.job import RepxJobOperator
+from airflow_provider_repx.operators.nix_build import NixBuildOperator
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab, write_manifest
 
 pytestmark = pytest.mark.unit
@@ -247,3 +248,21 @@ def test_labs_whose_dag_ids_clash_are_refused(settings: dict[str, Any], monkeypa
     monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
     with pytest.raises(TargetError, match="dag_id_prefix"):
         repx_dags()
+
+
+def test_a_flake_adds_a_dag_that_builds_the_lab(settings: dict[str, Any], tmp_path: Path) -> None:
+    built = repx_dags(**settings, flake="/srv/labs/ising#lab", build_schedule="@daily")
+    assert sorted(built) == ["repx_analysis", "repx_lab_build", "repx_simulation"]
+    build = built["repx_lab_build"].get_task("build")
+    assert isinstance(build, NixBuildOperator)
+    assert (build.flake, build.out_link) == ("/srv/labs/ising#lab", str(settings["lab"]))
+    assert [asset.uri for asset in build.outlets] == [Asset("repx://ising").uri]
+    DagSerialization.from_dict(json.loads(serialized(built["repx_lab_build"])))
+    unbuilt = repx_dags(**settings | {"lab": tmp_path / "not built yet"}, flake="/srv/labs/ising#lab")
+    assert list(unbuilt) == ["repx_lab_build"]
+
+
+def test_a_broken_lab_can_still_be_built_anew(settings: dict[str, Any]) -> None:
+    (settings["lab"] / "revision/metadata-top.json").write_text("{")
+    dags = repx_dags(**settings, flake="/srv/labs/ising#lab")
+    assert sorted(dags) == ["repx_broken_lab_ising", "repx_lab_build"]
