@@ -59,6 +59,7 @@ def _options() -> dict[str, Any]:
             "Where the lab is built from: a flake reference with the lab's attribute. Adds a DAG that builds it.",
             example="/srv/labs/ising#lab",
         ),
+        "out_link": _option("What that DAG moves to each new build; default: `lab`."),
         "build_schedule": _option(
             "When to build: a cron expression or preset; default: when triggered.", example="@daily"
         ),

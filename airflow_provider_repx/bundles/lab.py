@@ -89,7 +89,8 @@ class RepxLabBundle(BaseDagBundle):
     def _write(self, directory: Path) -> None:
         folder = self.versions_dir / directory.name
         file = folder / f"repx_{re.sub(r'[^A-Za-z0-9_]', '_', self.lab_name)}.py"
-        arguments = {**self.settings, "lab": str(directory), "name": self.lab_name}
+        # A DAG that builds the lab moves the link, not this version.
+        arguments = {"out_link": str(self.lab), **self.settings, "lab": str(directory), "name": self.lab_name}
         text = _DAG_FILE.format(
             name=json.dumps(self.lab_name), version=directory.name, arguments=_python_literal(arguments)
         )

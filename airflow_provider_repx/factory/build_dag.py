@@ -14,7 +14,7 @@ __all__ = ["build_lab_dag"]
 
 
 def build_lab_dag(dag_id: str, settings: LabSettings) -> DAG:
-    """Build the DAG that builds the lab from `settings.flake` and moves the out link `settings.lab` to it.
+    """Build the DAG that builds the lab from `settings.flake` and moves the out link to it.
 
     One build at a time. DAG runs under way keep their lab where it is served by `RepxLabBundle`.
     """
@@ -36,7 +36,7 @@ def build_lab_dag(dag_id: str, settings: LabSettings) -> DAG:
         NixBuildOperator(
             task_id="build",
             flake=settings.flake,
-            out_link=settings.lab,
+            out_link=settings.out_link or settings.lab,
             private_store=settings.private_store,
             allow_network=settings.allow_network,
             outlets=[lab_asset(settings.name)],

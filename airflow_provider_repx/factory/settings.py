@@ -26,8 +26,8 @@ class LabSettings(BaseModel):
     workers and the like: a job that exits with an error is not tried again unless `retry_failed_jobs` is set.
     `max_mapped` is the number of sweep points from which several share a task.
 
-    `flake`, a flake reference with the lab's attribute behind a ``#``, adds a DAG that builds the lab into the out link
-    `lab`, on `build_schedule` or when triggered; `private_store` and `allow_network` are for that build.
+    `flake`, a flake reference with the lab's attribute behind a ``#``, adds a DAG that builds the lab into `out_link`
+    (default: `lab`), on `build_schedule` or when triggered; `private_store` and `allow_network` are for that build.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +47,7 @@ class LabSettings(BaseModel):
     retry_failed_jobs: bool = False
     poll_interval: float = Field(default=5, gt=0, description="seconds between looks at the store while waiting")
     flake: str | None = None
+    out_link: Path | None = None
     build_schedule: str | None = None
     private_store: Path | None = None
     allow_network: bool = False

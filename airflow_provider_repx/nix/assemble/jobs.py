@@ -141,14 +141,15 @@ class _PipelineExpansion:
     def _case(self, stage: Stage, shape: Shape, axes: dict[str, Any], upstream: dict[str, Job]) -> Case:
         """How this very job is wired; the names of inputs and outputs may differ from job to job."""
         case = stage.cases[(shape.inputs, tuple(upstream[item].shape.outputs for item in stage.items))]
-        where = f"run '{self._run.name}', stage '{stage.name}' with {_shown(axes)}"
         if case.error is not None:
-            raise BlueprintError(f"{where}: {case.error}")
+            raise BlueprintError(f"{case.error} (for {_shown(axes)})")
         provided = {target for target, _, _ in case.mappings}
         for name in shape.inputs:
             default = shape.defaults.get(name)
             if name not in provided and default is not None and "error" in default:
-                raise BlueprintError(f"{where}: no dependency provides input '{name}', and {default['error']}")
+                where = f"run '{self._run.name}', stage '{stage.name}'"
+                problem = f"no dependency provides input '{name}', and {default['error']}"
+                raise BlueprintError(f"{where}: {problem} (for {_shown(axes)})")
         return case
 
 

@@ -96,7 +96,7 @@ def test_editing_a_stage_runs_only_what_depends_on_it_also_beside_an_older_run(
         first = api.trigger("repx_simulation").run_id
         wait_until(lambda: any(workshop.base.glob("outputs/*-simulate-*/repx")), timeout=90, what="a simulation")
 
-        workshop.edit("stages/measure.nix", "python3", "echo measuring\n      python3")
+        workshop.edit("stages/measure.nix", "      python3", "      echo measuring\n      python3")
         run_to_success(airflow, "repx_lab_build")
         new = workshop.lab()
         assert new.lab_id != old.lab_id

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.integration
 def build(nix: Nix, file: Path, attribute: str = "", arguments: str = "") -> Path:
     """Build a lab file that takes `pkgs` and `repx-lib`, as a flake would call it."""
     expression = (
-        f"let repx-lib = import {LIBRARY}; pkgs = repx-lib.hostPkgs; self = {{ }}; all = {{ inherit pkgs repx-lib self; "
-        f"}} // {{ {arguments} }}; f = import {file}; formals = builtins.functionArgs f; "
-        f"in f (builtins.intersectAttrs formals all)"
+        f"let repx-lib = import {LIBRARY}; pkgs = repx-lib.hostPkgs; self = {{ }}; "
+        f"offered = {{ inherit pkgs repx-lib self; }} // {{ {arguments} }}; lab = import {file}; "
+        "in lab (builtins.intersectAttrs (builtins.functionArgs lab) offered)"
     )
     return nix.build("--impure", "--expr", expression, *([attribute] if attribute else [])).path
 

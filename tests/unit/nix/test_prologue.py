@@ -72,7 +72,9 @@ scalars = st.one_of(texts, st.integers(), st.floats(allow_nan=False, allow_infin
     st.booleans(),
     st.sampled_from([None, 1, 2]),
 )
-def test_any_flat_object_is_loaded(tmp_path_factory: Any, values: dict[str, Any], ascii_only: bool, indent: Any) -> None:
+def test_any_flat_object_is_loaded(
+    tmp_path_factory: Any, values: dict[str, Any], ascii_only: bool, indent: Any
+) -> None:
     script = Script(tmp_path_factory.mktemp("job"))
 
     finished = script.run(parameters=json.dumps(values, ensure_ascii=ascii_only, indent=indent))
@@ -89,7 +91,7 @@ def test_any_flat_object_is_loaded(tmp_path_factory: Any, values: dict[str, Any]
         ('{"a":1,"a":2}', {"a": "2"}),
         ('{"$(touch x)":"$(touch y)`touch z`","a]b":"c[0]"}', {"$(touch x)": "$(touch y)`touch z`", "a]b": "c[0]"}),
         ("{}", {}),
-        (' { } ', {}),
+        (" { } ", {}),
         (json.dumps({"long": "x" * 100_000}), {"long": "x" * 100_000}),
         (json.dumps({f"name {number}": number for number in range(300)}), {f"name {n}": str(n) for n in range(300)}),
     ],
