@@ -16,15 +16,18 @@ let
   # Host tools in place of nixpkgs, for labs that run natively.
   hostPkgs = import ./host_pkgs.nix;
   script = import ./script.nix { inherit errors; };
+  inputDefaults = import ./input_defaults.nix { inherit errors values; };
+  varying = import ./varying.nix { inherit text values; };
   stage = import ./stage.nix {
     inherit
       calls
       errors
+      inputDefaults
       resources
       scatterGather
       script
-      text
       values
+      varying
       ;
   };
   scatterGather = import ./scatter_gather.nix { inherit calls errors; };

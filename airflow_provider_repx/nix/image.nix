@@ -4,15 +4,15 @@
   pkgs,
   script,
   packages,
-  paths,
+  parameters,
 }:
 let
   inherit (builtins)
     attrValues
-    concatStringsSep
     filter
     listToAttrs
     map
+    toJSON
     unsafeDiscardStringContext
     ;
 
@@ -30,15 +30,15 @@ let
 
   # Paths that parameters mention are in the image without being laid over its root folder.
   mentioned = derivation {
-    name = "repx-mentioned-paths";
+    name = "repx-parameters";
     system = script.systemOf pkgs;
     builder = "${pkgs.bash}/bin/bash";
     args = [
       "-c"
-      ''"$coreutils/bin/mkdir" -p "$out/share/repx" && printf '%s\n' "$paths" > "$out/share/repx/mentioned-paths"''
+      ''"$coreutils/bin/mkdir" -p "$out/share/repx" && printf '%s\n' "$parameters" > "$out/share/repx/parameters.json"''
     ];
     inherit (pkgs) coreutils;
-    paths = concatStringsSep "\n" paths;
+    parameters = toJSON parameters;
   };
 in
 pkgs.dockerTools.buildLayeredImage {

@@ -218,7 +218,9 @@ let
         import ./image.nix {
           inherit name pkgs script;
           packages = concatMap (attribute: evaluated.${attribute}.packages) attributesInside;
-          paths = concatMap (attribute: evaluated.${attribute}.blueprint.extra) attributesInside;
+          parameters = map (attribute: {
+            inherit (evaluated.${attribute}.blueprint) axes name paths;
+          }) attributesInside;
         };
 
       imagesFor =

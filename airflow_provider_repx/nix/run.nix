@@ -219,7 +219,8 @@ in
               inherit dependencies name;
               axes = map encodedAxis axes;
               pipelines = map (one: one.blueprint) pipelines;
-              extra = map (dependency: "${dependency}") (
+              # Kept with the lab: values may refer to them without Nix's knowing.
+              paths = map (dependency: "${dependency}") (
                 definition.parametersDependencies or definition.paramsDependencies or [ ]
               );
             };

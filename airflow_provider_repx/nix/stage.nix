@@ -2,37 +2,30 @@
 {
   calls,
   errors,
+  inputDefaults,
   resources,
-  script,
   scatterGather,
-  text,
+  script,
   values,
+  varying,
 }:
 let
   inherit (builtins)
     all
     attrNames
-    attrValues
     concatMap
     elemAt
     filter
-    foldl'
     genList
-    intersectAttrs
     isAttrs
     isFunction
     isList
     isPath
     isString
     length
-    listToAttrs
     map
     mapAttrs
     match
-    pathExists
-    replaceStrings
-    seq
-    tryEval
     ;
 
   commonNames = [
@@ -88,18 +81,6 @@ let
     where: attribute: value:
     if isAttrs value then value else throw "${where}: ${attribute} must be an attribute set, but it is ${errors.kind value}";
 
-  # Forces what `value` consists of without walking through whole packages.
-  force =
-    value:
-    if isAttrs value && (value ? outPath || value.type or "" == "derivation") then
-      seq value.outPath true
-    else if isAttrs value then
-      all force (attrValues value)
-    else if isList value then
-      all force value
-    else
-      seq value true;
-
   bashReference = array: name: "\${${array}[\"${name}\"]}";
 
   packagePath = package: "${package.bin or package.out or package}/bin";
@@ -145,67 +126,12 @@ let
         parameter: values.encode "${where}: params.${parameter}"
       ) defaults;
 
-      # Axes narrowed to the parameters of this stage, each with its distinct points.
-      dimensions = filter (dimension: dimension.names != [ ]) (
-        map (axis: rec {
-          names = filter (parameter: defaults ? ${parameter}) axis.names;
-          points = values.distinct (map (intersectAttrs defaults) axis.points);
-        }) axes
-      );
-
-      assignments = foldl' (
-        partial: dimension: concatMap (assignment: map (point: assignment // point) dimension.points) partial
-      ) [ { } ] dimensions;
-
-      swept = listToAttrs (
-        concatMap (
-          dimension:
-          map (parameter: {
-            name = parameter;
-            value = throw "repx-lib: the value of '${parameter}' differs from job to job";
-          }) dimension.names
-        ) dimensions
-      );
-
-      effective =
-        assignment:
-        mapAttrs (
-          parameter: default:
-          values.plain (if assignment.${parameter} or null == null then default else assignment.${parameter})
-        ) defaults;
-
-      # Parameters of each distinct instance of this stage, and stand-ins that show whether a function looks at them.
-      instances = map effective assignments;
-      poisoned = mapAttrs (parameter: values.plain) (defaults // swept);
-
-      # A value once for all jobs where a function does not look at swept parameters, else once per instance.
-      vary =
-        function:
-        let
-          probe = tryEval (
-            let
-              value = function poisoned;
-            in
-            seq (force value) value
-          );
-        in
-        if dimensions == [ ] then
-          { shared = function (effective { }); }
-        else if probe.success then
-          { shared = probe.value; }
-        else
-          { each = map function instances; };
-
-      varyOver =
-        varied: function:
-        if varied ? shared then
-          vary (params: function params varied.shared)
-        else
-          { each = genList (index: function (elemAt instances index) (elemAt varied.each index)) (length instances); };
-
-      mapVaried =
-        function: varied:
-        if varied ? shared then { shared = function varied.shared; } else { each = map function varied.each; };
+      inherit (varying.over { inherit axes defaults where; })
+        mapVaried
+        vary
+        varyOver
+        warnAboutDigits
+        ;
 
       checkedName =
         attribute: given:
@@ -292,47 +218,8 @@ let
           simpleShape
       );
 
-      # What an input holds when no stage provides it: a path in the store, or why there is none.
-      defaultOf =
-        input: value:
-        let
-          relative = if file == null then null else dirOf file + "/${value}";
-        in
-        if isPath value || (isAttrs value && (value ? outPath || value.type or "" == "derivation")) then
-          { path = "${value}"; }
-        else if !isString value then
-          { error = "its default is ${errors.kind value}, not a path"; }
-        else if value == "" then
-          { error = "it has no default"; }
-        else if match "/.*" value != null then
-          { path = value; }
-        else if file != null && pathExists relative then
-          {
-            path = "${builtins.path {
-              path = relative;
-              name = values.storeName (baseNameOf value);
-            }}";
-          }
-        else
-          {
-            error = "its default '${value}' is no file${
-              if file == null then "; the stage is no file that a relative path could start from" else " in ${toString (dirOf file)}"
-            }";
-          };
-
-      isSpecial = input: input == "store__base" || match "metadata__.*" input != null;
-
       # `provided` are the inputs that some stage always provides: their defaults are never looked at.
-      defaultsOf = provided: inputs: mapAttrs defaultOf (removeAttrs inputs (provided ++ filter isSpecial (attrNames inputs)));
-
-      usable =
-        found:
-        listToAttrs (
-          map (input: {
-            name = input;
-            value = found.${input}.path;
-          }) (filter (input: found.${input} ? path) (attrNames found))
-        );
+      defaultsOf = provided: inputs: inputDefaults.of file (removeAttrs inputs provided);
 
       textOf =
         part: executable: params:
@@ -351,62 +238,38 @@ let
         else
           written;
 
+      packageList =
+        place: packages:
+        if isList packages then
+          packages
+        else
+          throw "${place}: runDependencies must be a list of packages, but it is ${errors.kind packages}";
+      packagesOf =
+        part: packageList part.where part.runDependencies ++ packageList where (definition.runDependencies or [ ]);
+
       scriptOf =
         provided: index: part:
         let
-          packages =
-            let
-              own = part.runDependencies ++ (definition.runDependencies or [ ]);
-            in
-            if isList own then own else throw "${part.where}: runDependencies must be a list of packages";
-        in
-        {
-          inherit (part) key;
-          path = map packagePath packages;
-          identity = map (package: package.repxIdentity or (packagePath package)) packages;
-          content = (content: warnAboutDigits content content) (varyOver shape (
+          packages = packagesOf part;
+          content = varyOver shape (
             params: current:
             let
               executable = elemAt current.executables index;
             in
             {
               text = textOf part executable params;
-              defaults = usable (defaultsOf provided executable.inputs);
+              defaults = inputDefaults.usable (defaultsOf provided executable.inputs);
             }
-          ));
+          );
+        in
+        {
+          inherit (part) key;
+          path = map packagePath packages;
+          identity = map (package: package.repxIdentity or (packagePath package)) packages;
+          content = warnAboutDigits content content;
         };
 
       indexed = genList (index: index) (length parts);
-
-      # Swept numbers that `toString` prints as others, and the parameters that have any.
-      isLossy = assignment: parameter: text.losesDigits (assignment.${parameter} or null);
-      lossy = filter (parameter: builtins.any (assignment: isLossy assignment parameter) assignments) (
-        concatMap (dimension: dimension.names) dimensions
-      );
-      contains = needle: haystack: replaceStrings [ needle ] [ "" ] haystack != haystack;
-      # Says so where a script holds such a number, since two points of the sweep may then look alike.
-      warnAboutDigits =
-        content: value:
-        foldl' (
-          unchanged: parameter:
-          let
-            affected = filter (
-              index:
-              let
-                number = (elemAt assignments index).${parameter};
-                written = (elemAt content.each index).text;
-              in
-              isLossy (elemAt assignments index) parameter
-              && contains (toString number) written
-              && !(contains (text.number number) written)
-            ) (genList (index: index) (length assignments));
-            number = (elemAt assignments (builtins.head affected)).${parameter};
-          in
-          if !(content ? each) || affected == [ ] then
-            unchanged
-          else
-            builtins.trace "warning: ${where}: the script holds params.${parameter} = ${text.number number} as ${toString number}; write \${repx-lib.utils.str params.${parameter}} instead of toString" unchanged
-        ) value lossy;
 
       mode = definition.hashMode or hashMode;
     in
@@ -452,9 +315,8 @@ let
               executables = map (executable: removeAttrs executable [ "inputs" ]) current.executables;
             }) shape;
           };
-          packages = concatMap (part: part.runDependencies ++ (definition.runDependencies or [ ])) parts;
+          packages = concatMap packagesOf parts;
         };
-      inherit defaultOf;
     };
 in
 {

@@ -8,6 +8,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -93,7 +94,6 @@ class AirflowInstance:
         self._bundles = tuple(bundles)
         self._overrides = dict(overrides or {})
         self._report = report
-        self._children: list[subprocess.Popen[bytes]] = []
 
     @property
     def settings(self) -> InstanceSettings:
@@ -174,7 +174,6 @@ class AirflowInstance:
             send(process, SIGKILL)
         main = self.status()[name].process
         wait_until(lambda: not is_running(main), timeout=10.0, what=f"the end of {name}", interval=0.02)
-        self._reap()
 
     def suspend(self, name: str) -> None:
         """Stop the clock of one component and its processes (SIGSTOP), as an overloaded machine might."""
@@ -198,7 +197,6 @@ class AirflowInstance:
 
     def status(self) -> dict[str, ComponentStatus]:
         """The components that were started, by name, and whether each still runs."""
-        self._reap()
         found = {}
         for name, item in self._record().get("components", {}).items():
             process = ProcessIdentity(**item["process"])
@@ -279,7 +277,8 @@ class AirflowInstance:
             log=self.component_log(name),
             cwd=self.home,
         )
-        self._children.append(child)
+        # Collected when it ends, so that it neither stays as a zombie nor warns when this object goes before it does.
+        threading.Thread(target=child.wait, name=f"wait-{name}", daemon=True).start()
         process = identify(child.pid)
         if process is None:
             raise AirflowStartError(f"{name} ended at once:\n{self._log_tail(name)}")
@@ -333,7 +332,6 @@ class AirflowInstance:
     def _stop(self, *, grace: float) -> int:
         roots = [status.process for status in self.status().values()]
         ended = stop_all(roots, mark=self.settings.mark, grace=grace)
-        self._reap()
         (self.home / "processes.json").unlink(missing_ok=True)
         return ended
 
@@ -343,10 +341,6 @@ class AirflowInstance:
             raise AirflowLocalError(f"{name} was never started in {self.home}")
         process = known[name].process
         return tree_of([process]) if tree else frozenset([process])
-
-    def _reap(self) -> None:
-        """Collect ended children of this very process, so that they do not stay as zombies."""
-        self._children = [child for child in self._children if child.poll() is None]
 
     def _log_tail(self, name: str) -> str:
         try:

@@ -123,10 +123,11 @@ class RunDependency:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its sweep, its pipelines, the runs that it depends on."""
+    """One run: its sweep, its pipelines, the runs that it depends on. `paths` are kept in the store with the lab."""
 
     name: str
     axes: list[Axis]
+    paths: list[str]
     dependencies: list[RunDependency]
     pipelines: list[Pipeline]
 
@@ -208,6 +209,7 @@ def _run(record: dict[str, Any], launch: dict[str, Any]) -> Run:
             Axis(tuple(axis["names"]), [tuple(_scalar(value) for value in point) for point in axis["points"]])
             for axis in record["axes"]
         ],
+        paths=record["paths"],
         dependencies=[RunDependency(one["run"], one["type"]) for one in record["dependencies"]],
         pipelines=[
             Pipeline(pipeline["name"], [_stage(stage, launch) for stage in pipeline["stages"]])

@@ -41,6 +41,10 @@ def write_lab(task: dict[str, Any], out: Path) -> None:
                 if job.id not in written:
                     written[job.id] = None
                     _write_job(files, job)
+    paths = sorted({path for run in lab.runs if run.name in lab.chosen for path in run.paths})
+    if paths:
+        # Nix keeps what a lab's files mention for as long as the lab.
+        files.write("readme/parameters-dependencies.txt", "\n".join(paths).encode())
     files.write("revision/metadata-top.json", compact(root_record(lab)))
     manifest = {
         "labId": out.name.split("-", 1)[0],

@@ -128,8 +128,9 @@ def test_a_signal_ends_the_script_and_is_no_success(
 
 
 def test_killing_the_runner_at_any_moment_never_shows_success_for_a_failure(unit: Unit) -> None:
+    command = unit.command("exit 3")
     for delay in range(40):
-        process = subprocess.Popen(unit.command("exit 3"), start_new_session=True)
+        process = subprocess.Popen(command, start_new_session=True)
         try:
             process.wait(delay / 1000)
         except subprocess.TimeoutExpired:

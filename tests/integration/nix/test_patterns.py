@@ -260,10 +260,10 @@ DOCKER = "pkgs = pkgs // import {labs}/docker_tools.nix pkgs;"
 def image_of(lab: Path, run: str) -> str:
     image: str = metadata(lab, run)["image"]
     [record] = json.loads((lab / image / "manifest.json").read_text())
-    [layer] = record["Layers"]
-    content = (lab / image / layer).resolve()
-    assert content.parent == lab / "store"
-    assert content.name == f"{hashlib.sha256(content.read_bytes()).hexdigest()}-layer.tar"
+    for layer in record["Layers"]:
+        content = (lab / image / layer).resolve()
+        assert content.parent == lab / "store"
+        assert content.name == f"{hashlib.sha256(content.read_bytes()).hexdigest()}-layer.tar"
     label: str = record["RepoTags"][0]
     return label
 

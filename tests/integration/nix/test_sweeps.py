@@ -198,8 +198,8 @@ def test_wiring_that_fails_for_some_jobs_names_them(nix: Nix, labs: Path) -> Non
     )
 
     assert (
-        "repx-lib: run 'sim', stage 'use': depends on stage 'make', but no output of 'make' ('data') has the name of an "
-        'input here (\'blue\'); write [ make "output" "input" ] (for kind=blue)'
+        "repx-lib: run 'sim', stage 'use': depends on stage 'make', but no output of 'make' ('data') has the name of "
+        'an input here (\'blue\'); write [ make "output" "input" ] (for kind=blue)'
     ) in error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,4 +274,4 @@ def test_file_names_with_anything_in_them(tmp_path: Path) -> None:
 
     assert script.run(inputs="{}", parameters='{"a": 1}').returncode == 0
     assert script.dumped("parameters") == {"a": "1"}
-    assert os.listdir(tmp_path) == [folder.name]
+    assert list(tmp_path.iterdir()) == [folder]

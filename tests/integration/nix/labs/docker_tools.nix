@@ -1,4 +1,4 @@
-# Stands in for nixpkgs' dockerTools: an archive of the same form, with one layer that lists the contents.
+# Stands in for nixpkgs' dockerTools: an archive of the same form, with a layer that all images share and one of its own.
 pkgs: {
   dockerTools.buildLayeredImage =
     { name, tag, contents, config, compressor }:
@@ -10,16 +10,18 @@ pkgs: {
         "-c"
         ''
           import hashlib, io, json, os, tarfile
-          layer = io.BytesIO()
-          with tarfile.open(fileobj=layer, mode="w") as tar:
-              data = os.environ["contents"].encode()
-              member = tarfile.TarInfo("contents")
-              member.size = len(data)
-              tar.addfile(member, io.BytesIO(data))
-          digest = hashlib.sha256(layer.getvalue()).hexdigest()
+          def layer(text):
+              buffer = io.BytesIO()
+              with tarfile.open(fileobj=buffer, mode="w") as tar:
+                  member = tarfile.TarInfo("contents")
+                  member.size = len(text)
+                  tar.addfile(member, io.BytesIO(text.encode()))
+              return hashlib.sha256(buffer.getvalue()).hexdigest() + "/layer.tar", buffer.getvalue()
+          layers = [layer("shared"), layer(os.environ["contents"])]
           config = json.dumps({"config": json.loads(os.environ["config"])}).encode()
-          manifest = [{"Config": "config.json", "RepoTags": [os.environ["label"]], "Layers": [digest + "/layer.tar"]}]
-          files = {digest + "/layer.tar": layer.getvalue(), "config.json": config, "manifest.json": json.dumps(manifest).encode()}
+          paths = [path for path, _ in layers]
+          manifest = [{"Config": "config.json", "RepoTags": [os.environ["label"]], "Layers": paths}]
+          files = {**dict(layers), "config.json": config, "manifest.json": json.dumps(manifest).encode()}
           with tarfile.open(os.environ["out"], "w") as tar:
               for path, content in files.items():
                   member = tarfile.TarInfo(path)
