@@ -63,6 +63,10 @@ class Checksums:
         self._listed = listed
         self._folders = frozenset(path.split("/", 1)[0] for path in listed)
 
+    def lists(self, relative: str) -> bool:
+        """Whether the manifest vouches for the file by this path."""
+        return relative in self._listed
+
     def expected(self, relative: str, real: str, shown: str) -> str | None:
         """The SHA-256 that `relative`, which is or links to `real`, must have; `None` where none is promised.
 

@@ -203,10 +203,21 @@ class Lab:
             if names.get(relative) == metadata.name:
                 problems.append(Problem("", "dependencies", f"{relative!r} is the run itself"))
             elif relative not in names:
+                if upstream := self._left_out(relative):
+                    names[relative] = upstream
+                    continue
                 known = ", ".join(names)
                 problems.append(Problem("", "dependencies", f"{relative!r} is not a run of this lab; runs: {known}"))
         raise_for(problems, shown, metadata.name)
         return tuple(RunDependency(names[relative], kind) for relative, kind in metadata.dependencies.items())
+
+    def _left_out(self, relative: str) -> str | None:
+        """The run of a file that a slice of a lab carries for the runs that depend on it, without listing it."""
+        match = _RUN_FILE.fullmatch(relative)
+        if match is None or not self._checksums.lists(relative):
+            return None
+        self._run_files.setdefault(match["run"], relative)
+        return match["run"]
 
     def _must_know(self, name: str) -> None:
         if name not in self._run_files:
