@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from airflow.models.pool import Pool
 from airflow.utils.session import create_session
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from airflow_provider_repx.plan import PoolPlan
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["ensure_pools", "planned_changes"]
 
 _log = logging.getLogger(__name__)
+
+_PAUSES = (0.0, 1.0, 5.0, 15.0)
+"""Seconds before each further attempt."""
 
 
 def ensure_pools(plans: Iterable[PoolPlan]) -> list[str]:
@@ -31,11 +35,7 @@ def ensure_pools(plans: Iterable[PoolPlan]) -> list[str]:
     for plan in plans:
         if plan.slots is None:
             continue
-        try:
-            change = _ensure(plan)
-        except IntegrityError:
-            # Another process created the pool between our look and our write.
-            change = _ensure(plan)
+        change = _ensure(plan)
         if change is not None:
             _log.info("%s", change)
             done.append(change)
@@ -51,6 +51,15 @@ def planned_changes(plans: Iterable[PoolPlan]) -> list[str]:
 
 
 def _ensure(plan: PoolPlan) -> str | None:
+    for pause in _PAUSES:
+        try:
+            with create_session() as session:
+                return _apply(session, plan)
+        except (IntegrityError, OperationalError) as error:  # noqa: PERF203 - each attempt has its own outcome
+            # Another process created the pool between our look and our write, or the database is busy. A task whose
+            # pool is missing waits without a word, so this is worth some patience.
+            _log.info("pool %s: trying again: %s", plan.name, error)
+            time.sleep(pause)
     with create_session() as session:
         return _apply(session, plan)
 

@@ -92,7 +92,7 @@ class RepxLabBundle(BaseDagBundle):
         # A DAG that builds the lab moves the link, not this version.
         arguments = {"out_link": str(self.lab), **self.settings, "lab": str(directory), "name": self.lab_name}
         text = _DAG_FILE.format(
-            name=json.dumps(self.lab_name), version=directory.name, arguments=_python_literal(arguments)
+            name=json.dumps(self.lab_name), version=json.dumps(directory.name), arguments=_python_literal(arguments)
         )
         if file.is_file() and file.read_text() == text:
             return

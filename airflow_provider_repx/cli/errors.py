@@ -15,13 +15,13 @@ _P = ParamSpec("_P")
 
 
 def command(function: Callable[_P, None]) -> Callable[_P, None]:
-    """Turn a `RepxError` into its message on stderr and exit code 1, as RepX's own commands do."""
+    """Turn a `RepxError`, or an error of the operating system, into its message on stderr and exit code 1."""
 
     @functools.wraps(function)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             function(*args, **kwargs)
-        except RepxError as error:
+        except (RepxError, OSError) as error:
             print(f"[ERROR] {error}", file=sys.stderr)
             raise SystemExit(1) from error
 

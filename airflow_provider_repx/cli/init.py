@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shlex
 import shutil
 import tempfile
 from importlib.resources import as_file, files
@@ -13,6 +15,8 @@ from airflow_provider_repx.cli.errors import command
 from airflow_provider_repx.errors import RepxError
 
 __all__ = ["init", "write_lab"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 
 _DAG_FILE = '''"""DAGs of the lab {name}: copy or link this file into Airflow's DAGs folder."""
 
@@ -25,14 +29,16 @@ globals().update(repx_dags(lab={lab!r}, name={name!r}))
 @command
 def init(arguments: argparse.Namespace) -> None:
     """Write a lab and say what to do with it."""
-    directory = Path(arguments.directory).expanduser().absolute()
-    name = arguments.name or re.sub(r"[^A-Za-z0-9_.-]", "-", directory.name)
+    directory = Path(os.path.normpath(Path(arguments.directory).expanduser().absolute()))
+    name = arguments.name or re.sub(r"[^A-Za-z0-9_.-]", "-", directory.name).lstrip("_.-") or "lab"
     write_lab(directory, name)
+    link = directory / "result"
+    dag_file = directory / f"repx_{_module(name)}.py"
     print(
         f"Wrote the lab {name!r} to {directory}.\n\n"
         "  Build it:   nix --extra-experimental-features 'nix-command flakes' build"
-        f" path:{directory}#lab --out-link {directory}/result\n"
-        f"  Serve it:   copy {directory}/repx_{_module(name)}.py into Airflow's DAGs folder\n"
+        f" {shlex.quote(f'path:{directory}#lab')} --out-link {shlex.quote(str(link))}\n"
+        f"  Serve it:   copy {dag_file} into Airflow's DAGs folder\n"
         "  Jobs run under base_path: set AIRFLOW__REPX__BASE_PATH to a directory for inputs, outputs and logs."
     )
 
@@ -40,8 +46,14 @@ def init(arguments: argparse.Namespace) -> None:
 def write_lab(directory: Path, name: str) -> None:
     """Write the template lab, repx-lib and a DAG file into a directory that does not exist or is empty.
 
-    Appears at once or not at all. Raises `RepxError` when there is something already.
+    A new directory appears at once or not at all; an empty one stays the same directory, since it may be somebody's
+    working directory or a mount. Raises `RepxError` when there is something already, or for a name that DAGs refuse.
     """
+    if not _NAME.fullmatch(name):
+        raise RepxError(
+            f"--name {name!r}: a lab's name consists of letters, digits, '_', '.' and '-', begins with a letter or a"
+            " digit, and has at most 96 characters."
+        )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise RepxError(f"{directory}: is there already and not empty. Choose another directory.")
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -54,9 +66,11 @@ def write_lab(directory: Path, name: str) -> None:
         file = draft / f"repx_{_module(name)}.py"
         file.write_text(_DAG_FILE.format(lab=str(directory / "result"), name=name))
         _make_writable(draft)
-        if directory.exists():
-            directory.rmdir()
-        draft.replace(directory)
+        if not directory.exists():
+            draft.replace(directory)
+            return
+        for entry in sorted(draft.iterdir()):
+            entry.replace(directory / entry.name)
 
 
 def _module(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from airflow_provider_repx.errors import TargetError
 from airflow_provider_repx.execution.store import OutputStore
@@ -20,7 +21,8 @@ def lab_and_store(arguments: argparse.Namespace) -> tuple[Lab, OutputStore]:
 
 
 def _settings(arguments: argparse.Namespace) -> LabSettings:
-    given = {"lab": arguments.lab, "base_path": arguments.base_path}
+    base_path = arguments.base_path and Path(arguments.base_path).expanduser().absolute()
+    given = {"lab": arguments.lab, "base_path": base_path}
     if arguments.lab is not None:
         return lab_settings(given, where="arguments")
     labs = {settings.name: settings for settings in configured_labs()}

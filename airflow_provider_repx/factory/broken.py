@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from airflow.sdk import DAG
 
-from airflow_provider_repx.errors import RepxError
+from airflow_provider_repx.factory.names import airflow_id
 
 __all__ = ["BrokenLabDAG"]
 
@@ -18,11 +16,11 @@ class BrokenLabDAG(DAG):
     after the DAG file and the lab; the DAGs of other labs in the same file stay.
     """
 
-    _error: RepxError | None = None
+    _error: Exception | None = None
     _file = ""
 
-    def __init__(self, lab: str, error: RepxError) -> None:
-        super().__init__(dag_id=f"repx_broken_lab_{re.sub(r'[^A-Za-z0-9_.-]', '_', lab)}", schedule=None)
+    def __init__(self, lab: str, error: Exception) -> None:
+        super().__init__(dag_id=f"repx_broken_lab_{airflow_id(lab)}", schedule=None)
         self._lab = lab
         self._error = error
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from airflow_provider_repx.factory.settings import LabSettings
 from airflow_provider_repx.lab import Lab, Run, Scalar
 from airflow_provider_repx.plan import RunPlan
+from airflow_provider_repx.plan.labels import shown, sort_key
 
 __all__ = ["describe_run"]
 
@@ -17,8 +18,8 @@ _MAX_TEXT = 200
 def describe_run(lab: Lab, run: Run, plan: RunPlan, settings: LabSettings) -> str:
     """Markdown: the run's place in its lab, its parameters, and its stages with points and resources."""
     origin = (
-        f"Run of the RepX lab **{_plain(settings.name)}**: version {_plain(lab.version)}, id `{lab.lab_id}`,"
-        f" git `{_plain(lab.git_hash)}`."
+        f"Run of the RepX lab **{_plain(settings.name)}**: version {_plain(lab.version)}, id {_plain(lab.lab_id)},"
+        f" git {_plain(lab.git_hash)}."
     )
     parts = [
         f"# {_plain(run.name)}",
@@ -29,16 +30,16 @@ def describe_run(lab: Lab, run: Run, plan: RunPlan, settings: LabSettings) -> st
         "## Stages",
         _table(("stage", "points", "jobs per task", "pool", "slots", "resources"), _stages(run, plan)),
         "## Runs of this lab",
-        ", ".join(f"`{_plain(name)}`" for name in lab.run_names),
+        ", ".join(map(_plain, lab.run_names)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _dependencies(run: Run) -> str:
     return "\n".join(
-        f"* waits for run `{_plain(dependency.run)}`"
+        f"* waits for run {_plain(dependency.run)}"
         if dependency.kind == "hard"
-        else f"* knows of run `{_plain(dependency.run)}`"
+        else f"* knows of run {_plain(dependency.run)}"
         for dependency in run.dependencies
     )
 
@@ -49,7 +50,7 @@ def _parameters(run: Run) -> Iterable[tuple[str, str]]:
         for name, value in job.params.items():
             values.setdefault(name, {}).setdefault(repr(value), value)
     for name, distinct in values.items():
-        ordered = sorted(distinct.values(), key=_natural)
+        ordered = sorted(distinct.values(), key=sort_key)
         shown = ", ".join(_text(value) for value in ordered[:_MAX_VALUES])
         more = f" … ({len(ordered)} values)" if len(ordered) > _MAX_VALUES else ""
         yield name, shown + more
@@ -71,19 +72,14 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(["| " + " | ".join(header) + " |", "|" + " --- |" * len(header), *lines])
 
 
-def _natural(value: Scalar) -> tuple[bool, float, str]:
-    number = isinstance(value, int | float)
-    return (not number, float(value) if number else 0.0, "" if number else str(value))  # type: ignore[arg-type]
-
-
 def _text(value: Scalar) -> str:
-    text = str(value) if not isinstance(value, bool) else str(value).lower()
+    text = shown(value)
     return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
 
 
 def _plain(text: str) -> str:
-    """Text of a lab as text: no line breaks, no markup."""
+    """Text of a lab as text: no line breaks, no markup. Not for code spans, which show the backslashes."""
     escaped = " ".join(text.split())
-    for character in "\\|<>`*_[]":
+    for character in "\\|<>`*_[]&~":
         escaped = escaped.replace(character, "\\" + character)
     return escaped

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
 
-from airflow_provider_repx.errors import PlanError, RepxError, TargetError
+from airflow_provider_repx.errors import PlanError, TargetError
 from airflow_provider_repx.factory.broken import BrokenLabDAG
 from airflow_provider_repx.factory.build_dag import build_lab_dag
+from airflow_provider_repx.factory.names import MAX_ID, airflow_id
 from airflow_provider_repx.factory.run_dag import build_run_dag
 from airflow_provider_repx.factory.settings import LabSettings, configured_labs, lab_settings
 from airflow_provider_repx.factory.target import target_of
@@ -47,10 +47,11 @@ def repx_dags(**settings: Any) -> dict[str, DAG]:
         built = _build_dags(lab, wanted)
         try:
             built |= _run_dags(lab, wanted)
-        except RepxError as error:
+        except Exception as error:
             if len(labs) == 1 and not built:
                 raise
-            # An error raised from here would hide the other labs' DAGs, and the one that can build this lab anew.
+            # An error of any kind raised from here would hide the other labs' DAGs, and the one that can build this lab
+            # anew. Airflow shows it as an import error all the same.
             broken = BrokenLabDAG(lab.name, error)
             built[broken.dag_id] = broken
         if clash := sorted(dags.keys() & built.keys()):
@@ -63,7 +64,7 @@ def repx_dags(**settings: Any) -> dict[str, DAG]:
 
 
 def _dag_id(settings: LabSettings, run: str) -> str:
-    return settings.dag_id_prefix + re.sub(r"[^A-Za-z0-9_.-]", "_", run)
+    return settings.dag_id_prefix + airflow_id(run)
 
 
 def _build_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
@@ -101,6 +102,11 @@ def _runs_by_dag_id(settings: LabSettings, lab: Lab) -> dict[str, str]:
     runs: dict[str, str] = {}
     for run in lab.run_names:
         dag_id = _dag_id(settings, run)
+        if max(len(dag_id), len(f"wait_for_{run}")) > MAX_ID:
+            raise PlanError(
+                f"{settings.lab}: run {run!r} would become DAG {dag_id!r}, which is longer than the {MAX_ID} characters"
+                " that Airflow allows. Shorten the run's name, or `dag_id_prefix`."
+            )
         if dag_id in reserved or dag_id in runs:
             taken = "reserved" if dag_id in reserved else f"also that of run {runs[dag_id]!r}"
             raise PlanError(

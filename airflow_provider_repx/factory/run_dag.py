@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from airflow.sdk import DAG, BaseOperator, Param, TriggerRule, task_group
 
 from airflow_provider_repx.assets import run_asset
 from airflow_provider_repx.factory.documentation import describe_run
+from airflow_provider_repx.factory.names import airflow_id
 from airflow_provider_repx.factory.settings import LabSettings
 from airflow_provider_repx.lab import Lab
 from airflow_provider_repx.operators.base import OPEN_LAB_TASK_ID
@@ -24,17 +25,17 @@ from airflow_provider_repx.targets import Target
 __all__ = ["build_run_dag"]
 
 _MAX_ACTIVE_TASKS = 3000
+_MAX_TAG = 100
+"""Characters of a tag that Airflow stores."""
 
 
 @dataclass(frozen=True)
 class _Builder:
     lab: Lab
     plan: RunPlan
-    target: Target
     settings: LabSettings
-
-    def common(self) -> dict[str, Any]:
-        return {"lab": self.lab, "lab_name": self.settings.name, "plan": self.plan, "target": self.target}
+    common: Mapping[str, Any]
+    gates: Sequence[BaseOperator]
 
     def chain(self, chain: Chain) -> list[BaseOperator]:
         """The chain's tasks: plain for a single point, else in a mapped task group."""
@@ -55,12 +56,13 @@ class _Builder:
             task = RepxJobOperator(
                 task_id=stage.task_id,
                 stage=stage.task_id,
+                gates=[gate.task_id for gate in self.gates],
                 retry_failed_jobs=self.settings.retry_failed_jobs,
                 pool=stage.pool,
                 pool_slots=stage.slots,
                 map_index_template="{{ task.point_label(ti.map_index) }}" if chain.width > 1 else None,
                 trigger_rule=self._trigger_rule(chain, stage),
-                **self.common(),
+                **self.common,
             )
             for upstream in stage.upstream:
                 if upstream in tasks:
@@ -71,14 +73,18 @@ class _Builder:
     def _trigger_rule(self, chain: Chain, stage: PlannedStage) -> TriggerRule:
         """Follow Airflow's own states where they are exact, look at the store where they are not.
 
-        Within a chain of unpacked points, and behind a single job, success upstream is what a point needs. Behind other
-        points, or in a task that holds several, one failure must not stop the rest: such tasks run once everything
-        upstream has ended, and skip the jobs whose producers are not done.
+        Within a chain of unpacked points, and behind a single job that all of the stage's jobs read from, success
+        upstream is what a point needs. Behind other points, or in a task that holds several, one failure must not stop
+        the rest: such tasks run once everything upstream has ended, and skip the jobs whose producers are not done.
         """
-        single = {other.task_id for plan in self.plan.chains if plan.points == 1 for other in plan.stages}
         within = {other.task_id for other in chain.stages} if chain.chunk == 1 else set()
-        exact = set(stage.upstream) <= single | within
+        exact = all(upstream in within or self._needed_by_all(upstream, stage) for upstream in stage.upstream)
         return TriggerRule.ALL_SUCCESS if exact else TriggerRule.ALL_DONE
+
+    def _needed_by_all(self, upstream: str, stage: PlannedStage) -> bool:
+        producers = self.plan.stages[upstream].jobs
+        jobs = self.lab.run(self.plan.run).jobs
+        return len(producers) == 1 and all(producers[0] in jobs[job].producers for job in stage.jobs)
 
 
 def build_run_dag(
@@ -96,12 +102,13 @@ def build_run_dag(
     """
     run = lab.run(plan.run)
     groups = [group for group, members in sorted(lab.groups.items()) if plan.run in members]
+    tags = ["repx", f"lab:{settings.name}", *(f"group:{group}" for group in groups)]
     dag = DAG(
         dag_id=dag_id,
         description=f"Run {plan.run} of RepX lab {settings.name}",
         schedule=None,
         doc_md=describe_run(lab, run, plan, settings),
-        tags=["repx", f"lab:{settings.name}", *(f"group:{group}" for group in groups)],
+        tags=[tag[:_MAX_TAG] for tag in tags],
         params=_params(),
         max_active_tasks=_MAX_ACTIVE_TASKS,
         is_paused_upon_creation=False,
@@ -114,12 +121,12 @@ def build_run_dag(
             **settings.default_args,
         },
     )
-    builder = _Builder(lab, plan, target, settings)
+    common = {"lab": lab, "lab_name": settings.name, "plan": plan, "target": target}
     with dag:
-        first = OpenLabOperator(task_id=OPEN_LAB_TASK_ID, **builder.common())
+        first = OpenLabOperator(task_id=OPEN_LAB_TASK_ID, **common)
         sensors = [
             RepxRunSensor(
-                task_id=f"wait_for_{upstream}",
+                task_id=f"wait_for_{airflow_id(upstream)}",
                 external_dag_id=upstream_dag_ids[upstream],
                 lab=lab,
                 lab_name=settings.name,
@@ -131,11 +138,11 @@ def build_run_dag(
         ]
         if sensors:
             first >> sensors
-        _connect(builder, sensors or [first])
+        _connect(_Builder(lab, plan, settings, common, sensors or [first]))
     return dag
 
 
-def _connect(builder: _Builder, gates: list[Any]) -> None:
+def _connect(builder: _Builder) -> None:
     tasks: dict[str, BaseOperator] = {}
     for chain in builder.plan.chains:
         tasks |= {task.task_id: task for task in builder.chain(chain)}
@@ -145,15 +152,15 @@ def _connect(builder: _Builder, gates: list[Any]) -> None:
             if upstream not in task.upstream_task_ids:
                 tasks[upstream] >> task
         if not stage.upstream:
-            gates >> task
+            builder.gates >> task
     summary = RunSummaryOperator(
         task_id="summary",
         trigger_rule=TriggerRule.ALL_DONE,
         retries=0,
         outlets=[run_asset(builder.settings.name, builder.plan.run)],
-        **builder.common(),
+        **builder.common,
     )
-    list(tasks.values()) >> summary if tasks else gates >> summary
+    list(tasks.values()) >> summary if tasks else builder.gates >> summary
 
 
 def _params() -> dict[str, Param]:

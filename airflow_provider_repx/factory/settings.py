@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk.configuration import conf
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from airflow_provider_repx.errors import TargetError
 
@@ -33,7 +33,7 @@ class LabSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lab: Path
-    name: str = Field(default="lab", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(default="lab", max_length=96, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     target: str = "local"
     base_path: Path | None = None
     dag_id_prefix: str = Field(default="repx_", pattern=r"^[A-Za-z0-9_.-]*$")
@@ -52,6 +52,18 @@ class LabSettings(BaseModel):
     private_store: Path | None = None
     allow_network: bool = False
     default_args: Mapping[str, Any] = {}
+
+    @field_validator("lab", "base_path", "config_file", "resources_file", "out_link", "private_store")
+    @classmethod
+    def _without_tilde(cls, path: Path | None) -> Path | None:
+        try:
+            return None if path is None else path.expanduser()
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _configured(option: str) -> Any:
@@ -102,7 +114,9 @@ def configured_labs() -> tuple[LabSettings, ...]:
             f"[repx] labs: not JSON: {error}. Give a list of objects such as"
             ' [{"name": "ising", "lab": "/srv/labs/ising"}].'
         ) from error
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) and entry.get("name") for entry in entries):
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and _is_name(entry.get("name")) for entry in entries
+    ):
         raise TargetError("[repx] labs: give a JSON list of objects, each with a `name`.")
     names = [entry["name"] for entry in entries]
     if repeated := sorted({name for name in names if names.count(name) > 1}):

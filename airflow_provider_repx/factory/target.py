@@ -34,7 +34,6 @@ def target_of(settings: LabSettings) -> Target:
 
 
 def _absolute(path: Path) -> Path:
-    path = path.expanduser()
     if not path.is_absolute():
         raise TargetError(f"base_path: {path} is relative; give an absolute path.")
     return path

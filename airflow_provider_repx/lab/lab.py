@@ -170,7 +170,7 @@ class Lab:
         from airflow_provider_repx.execution.store import OutputStore  # noqa: PLC0415 - see above
         from airflow_provider_repx.execution.store.results import results  # noqa: PLC0415 - see above
 
-        return results(self, run, OutputStore(Path(chosen)))
+        return results(self, run, OutputStore(Path(chosen).expanduser().absolute()))
 
     def _read(self, relative: str) -> bytes:
         shown = self._source.shown(relative)

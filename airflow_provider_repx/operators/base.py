@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_repx.errors import LabChangedError
+from airflow_provider_repx.errors import LabChangedError, LabLookupError
 from airflow_provider_repx.execution.store import Claimant, OutputStore
 from airflow_provider_repx.lab import JobId, Lab, LabReference, Run, select_jobs
 
@@ -38,9 +39,16 @@ def claimant_of(context: Context) -> Claimant:
 def require_same_lab(lab: LabReference, context: Context) -> None:
     """Compare a task's lab with the one that its DAG run started with.
 
-    Raises `LabChangedError` where the DAG file was evaluated again on another lab since, or where it is not known
-    which lab the DAG run started with.
+    Raises `AirflowFailException`, whose cause is a `LabChangedError`, where the DAG file was evaluated again on another
+    lab since, or where it is not known which lab the DAG run started with: another try would find the same.
     """
+    try:
+        _compare(lab, context)
+    except LabChangedError as error:
+        raise AirflowFailException(str(error)) from error
+
+
+def _compare(lab: LabReference, context: Context) -> None:
     started_with = context["ti"].xcom_pull(task_ids=OPEN_LAB_TASK_ID, key=LAB_ID_KEY)
     if started_with is None:
         raise LabChangedError(
@@ -89,13 +97,17 @@ class RunTaskOperator(BaseOperator):
         return self.lab.run(self.plan.run)
 
     def require_same_lab(self, context: Context) -> None:
-        """Raise `LabChangedError` when this DAG run started with another lab; see `require_same_lab`."""
+        """Fail for good when this DAG run started with another lab; see the function of this name."""
         require_same_lab(self.lab.reference(self.lab_name), context)
 
     def wanted(self, context: Context) -> frozenset[JobId]:
         """The jobs that the DAG run asks for (param `jobs`; empty: all), with everything upstream of them.
 
-        Raises `LabLookupError` for a pattern that no job matches.
+        Blanks around a pattern do not count. Raises `AirflowFailException` for a pattern that no job matches: it would
+        match none at the next try either.
         """
-        patterns = [pattern for pattern in context["params"].get("jobs") or [] if pattern.strip()]
-        return frozenset(select_jobs(self.repx_run, patterns))
+        patterns = [pattern.strip() for pattern in context["params"].get("jobs") or []]
+        try:
+            return frozenset(select_jobs(self.repx_run, [pattern for pattern in patterns if pattern]))
+        except LabLookupError as error:
+            raise AirflowFailException(f"param `jobs`: {error}") from error

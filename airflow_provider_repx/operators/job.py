@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_provider_repx.errors import JobCancelledError, JobFailedError
+from airflow_provider_repx.errors import JobCancelledError, JobFailedError, RepxError
 from airflow_provider_repx.execution.jobs import JobOutcome, JobRequest, cancel_local, run_job
 from airflow_provider_repx.operators.base import RunTaskOperator, claimant_of
 
@@ -25,17 +27,23 @@ class RepxJobOperator(RunTaskOperator):
     final, whatever `retries` says, unless `retry_failed_jobs`: retries are for lost workers.
 
     :param stage: the task id of the planned stage
+    :param gates: ids of the tasks that must have succeeded before any job of the run may start
     :param retry_failed_jobs: also try jobs again that exited with an error
     """
 
     ui_color = "#dcefe0"
+    shallow_copy_attrs: Sequence[str] = (*RunTaskOperator.shallow_copy_attrs, "stage", "chain")
 
-    def __init__(self, *, stage: str, retry_failed_jobs: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, stage: str, gates: Sequence[str] = (), retry_failed_jobs: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.gates = list(gates)
         self.stage = self.plan.stages[stage]
         self.chain = next(chain for chain in self.plan.chains if self.stage in chain.stages)
         self.retry_failed_jobs = retry_failed_jobs
         self._running: JobRequest | None = None
+        self._killed = False
 
     def point_label(self, map_index: int) -> str:
         """What the UI shows instead of a map index: the parameters of its first point, and how many follow."""
@@ -45,6 +53,7 @@ class RepxJobOperator(RunTaskOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Run or reuse each job; fail with all causes when any failed."""
+        self._require_gates(context)
         self.require_same_lab(context)
         wanted = self.wanted(context)
         map_index = context["ti"].map_index
@@ -52,23 +61,48 @@ class RepxJobOperator(RunTaskOperator):
         mine = [self.stage.jobs[point] for point in points if self.stage.jobs[point] in wanted]
         if not mine:
             raise AirflowSkipException("Not among the jobs that this DAG run asks for (param `jobs`).")
-        outcomes = []
+        outcomes: list[JobOutcome] = []
+        errors: list[RepxError] = []
         for number, job in enumerate(mine, start=1):
+            if self._killed:
+                break
             if len(mine) > 1:
                 self.log.info("job %d of %d: %s", number, len(mine), job)
-            outcome = self._run(job, context)
+            failed = bool(errors) or any(outcome.status == "failed" for outcome in outcomes)
+            try:
+                outcome = self._run(job, context, failed=failed)
+            except RepxError as error:
+                # What keeps this job from running need not concern the other jobs of this task.
+                self.log.error("%s: %s", job, error)  # noqa: TRY400 - its traceback follows when the task fails
+                errors.append(error)
+                continue
             if outcome is not None:
                 outcomes.append(outcome)
-        return self._conclude(mine, outcomes)
+        return self._conclude(mine, outcomes, errors)
 
-    def _run(self, job: JobId, context: Context) -> JobOutcome | None:
+    def _require_gates(self, context: Context) -> None:
+        """Skip a task that runs whatever became of the tasks before it, when a gate before them did not open."""
+        if self.trigger_rule != TriggerRule.ALL_DONE or not self.gates:
+            return
+        instance = context["ti"]
+        passed = instance.get_ti_count(
+            dag_id=instance.dag_id, run_ids=[instance.run_id], task_ids=self.gates, states=["success"]
+        )
+        if passed < len(self.gates):
+            raise AirflowSkipException(f"Not every one of these has succeeded: {', '.join(self.gates)}.")
+
+    def _run(self, job: JobId, context: Context, *, failed: bool) -> JobOutcome | None:
+        """Run or reuse one job; `None` when it may not start. `failed`: another job of this task did."""
+        force = bool(context["params"].get("force", False))
         producers = self.repx_run.jobs[job].producers
         done = self.store.succeeded((job, *producers))
         missing = sorted(set(producers) - done)
-        if missing and job not in done:
+        reusable = job in done and not force
+        if missing and not reusable:
             self.log.warning("%s is skipped: upstream jobs are not done: %s", job, ", ".join(missing))
             return None
-        if not context["params"].get("continue_on_failure", True) and self._has_failures(context):
+        stop = not reusable and not context["params"].get("continue_on_failure", True)
+        if stop and (failed or self._has_failures(context)):
             self.log.warning("%s is skipped: a job of this DAG run failed and continue_on_failure is false", job)
             return None
         request = JobRequest(
@@ -77,25 +111,29 @@ class RepxJobOperator(RunTaskOperator):
             job_id=job,
             store=self.store,
             claimant=claimant_of(context),
-            force=bool(context["params"].get("force", False)),
+            force=force,
         )
         self._running = request
         try:
-            return run_job(request)
+            return None if self._killed else run_job(request)
         finally:
             self._running = None
 
     def on_kill(self) -> None:
-        """End the processes of the job that is running, if any; `run_job` then returns that it was cancelled."""
+        """Start no further job, and end the processes of the one that is running; `run_job` then says "cancelled"."""
+        self._killed = True
         if self._running is not None:
             cancel_local(self.store, self._running.job_id, self._running.claimant)
 
-    @staticmethod
-    def _has_failures(context: Context) -> bool:
+    def _has_failures(self, context: Context) -> bool:
+        # Of tasks with jobs only: when some are cleared, `summary` may still show the failure of before.
         instance = context["ti"]
-        return bool(instance.get_ti_count(dag_id=instance.dag_id, run_ids=[instance.run_id], states=["failed"]))
+        failures = instance.get_ti_count(
+            dag_id=instance.dag_id, run_ids=[instance.run_id], task_ids=list(self.plan.stages), states=["failed"]
+        )
+        return bool(failures)
 
-    def _conclude(self, mine: list[JobId], outcomes: list[JobOutcome]) -> list[dict[str, Any]]:
+    def _conclude(self, mine: list[JobId], outcomes: list[JobOutcome], errors: list[RepxError]) -> list[dict[str, Any]]:
         for outcome in outcomes:
             self.log.info("%s", outcome.describe())
         failed = [outcome for outcome in outcomes if outcome.status == "failed"]
@@ -105,9 +143,13 @@ class RepxJobOperator(RunTaskOperator):
             if self.retry_failed_jobs:
                 raise error
             raise AirflowFailException(text) from error
+        if errors:
+            raise errors[0]
         cancelled = [outcome for outcome in outcomes if outcome.status == "cancelled"]
         if cancelled:
             raise JobCancelledError("\n".join(outcome.describe() for outcome in cancelled))
+        if self._killed and len(outcomes) < len(mine):
+            raise JobCancelledError(f"stopped on request when {len(outcomes)} of {len(mine)} jobs had ended")
         if len(outcomes) < len(mine):
             raise AirflowSkipException(f"{len(mine) - len(outcomes)} of {len(mine)} jobs were not started; see above.")
         return [outcome.summary() for outcome in outcomes]

@@ -37,10 +37,11 @@ class OpenLabOperator(RunTaskOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Open the lab and look at the store once."""
         lab = self.lab
-        context["ti"].xcom_push(key=LAB_ID_KEY, value=lab.lab_id)
         wanted = self.wanted(context)
         ship_runner(self.store)
         done = self.store.succeeded(wanted)
+        # Last of all: whoever finds it may rely on what was looked at before.
+        context["ti"].xcom_push(key=LAB_ID_KEY, value=lab.lab_id)
         self.log.info("lab %s: %s (id %s, git %s)", self.lab_name, lab.path, lab.lab_id, lab.git_hash)
         self.log.info("run %s: %d jobs wanted, %d of them done already", self.plan.run, len(wanted), len(done))
         self.log.info("output store: %s", self.store.outputs)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
+from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.links import UpstreamRunLink
 from airflow_provider_repx.operators.base import require_same_lab
@@ -26,7 +28,7 @@ class RepxRunSensor(ExternalTaskSensor):
     """Wait until every job of an upstream run is done in the output store, for this very lab.
 
     The data alone satisfies it: it does not matter which DAG run, or which tool, ran the jobs, nor when. It waits in
-    the triggerer and holds no worker.
+    the triggerer and holds no worker, for as long as `timeout` allows (default: `[sensors] default_timeout`).
 
     :param lab: the lab that both runs belong to
     :param lab_name: what the lab is configured as
@@ -74,11 +76,25 @@ class RepxRunSensor(ExternalTaskSensor):
                 poll_interval=self.store_poll_interval,
             ),
             method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout),
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> None:
         """Take the trigger's word, after comparing labs once more."""
         require_same_lab(self.reference, context)
-        if event is None or event.get("status") != "done":
-            raise AirflowFailException((event or {}).get("message", "the trigger ended without an answer"))
+        event = event or {"status": "error", "message": "the trigger ended without an answer"}
+        if event.get("temporary"):
+            raise StoreError(event["message"])
+        if event.get("status") != "done":
+            raise AirflowFailException(event["message"])
         self.log.info("run %s: all %d jobs are done", self.run_name, event["jobs"])
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Say what was waited for in vain, where Airflow says that a trigger timed out."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout as error:
+            raise AirflowSensorTimeout(
+                f"The jobs of run {self.run_name!r} were not all done within {self.timeout:.0f} s. See what became of"
+                f" DAG {self.external_dag_id}, then clear this task with everything downstream."
+            ) from error

@@ -136,11 +136,15 @@ def _target(name: str, file: _ConfigFile, where: str) -> Target:
 
 
 def _execution_type(table: _TargetTable, section: _SchedulerTable | None) -> ExecutionType:
-    """As RepX chooses: the default if the scheduler's table lists it, else the first listed, else native."""
+    """As RepX chooses: the default if the scheduler's table lists it, else the first listed.
+
+    Where nothing is listed the default stays. RepX runs natively then, without a word; here whoever asks for a container
+    is told when there is none.
+    """
     listed = section.execution_types if section is not None else ()
     if table.default_execution_type in listed:
         return table.default_execution_type
-    return listed[0] if listed else "native"
+    return listed[0] if listed else table.default_execution_type or "native"
 
 
 def _folder(written: str, where: str) -> Path:

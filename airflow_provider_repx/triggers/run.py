@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_repx.errors import RepxError
+from airflow_provider_repx.errors import RepxError, StoreError
 from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.lab import LabReference, Run, open_reference
 
@@ -66,6 +66,8 @@ class RunDoneTrigger(BaseTrigger):
                     last = missing
                 await asyncio.sleep(self.poll_interval)
         except RepxError as error:
-            yield TriggerEvent({"status": "error", "message": str(error)})
+            # A store that cannot be read now may be readable at the next try; a lab does not change.
+            temporary = isinstance(error, StoreError)
+            yield TriggerEvent({"status": "error", "message": str(error), "temporary": temporary})
         else:
             yield TriggerEvent({"status": "done", "jobs": len(run.jobs)})

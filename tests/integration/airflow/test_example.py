@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,9 @@ def test_editing_a_stage_runs_only_what_depends_on_it_also_beside_an_older_run(
         run_to_success(airflow, "repx_analysis")
         (plot,) = [row for row in new.results("analysis", workshop.base) if row.stage == "plot"]
         assert plot.outputs["plot"].read_text().lstrip().startswith("<")
+
+    picture = tmp_path / "magnetization.svg"
+    notebook = [sys.executable, str(ROOT / "examples/results.py"), str(workshop.link), str(workshop.base), str(picture)]
+    printed = subprocess.run(notebook, check=True, capture_output=True, text=True, timeout=120).stdout
+    assert "4 measurements" in printed
+    assert "<svg" in picture.read_text()

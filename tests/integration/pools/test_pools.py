@@ -94,3 +94,21 @@ def test_processes_that_race_for_a_pool_all_go_on(home: Path) -> None:
         assert process.returncode == 0, errors
         done += json.loads(output.splitlines()[-1])
     assert sorted(done) == [f"created pool race{n} with 3 slots" for n in range(5)]
+
+
+def test_a_busy_database_only_delays(home: Path) -> None:
+    found = python(
+        home,
+        """
+import sqlite3, threading
+from airflow import settings
+from sqlalchemy import event
+event.listen(settings.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=50"))
+settings.engine.dispose()
+writer = sqlite3.connect(settings.engine.url.database, check_same_thread=False, isolation_level=None)
+writer.execute("BEGIN IMMEDIATE")
+threading.Timer(0.5, writer.rollback).start()
+print(json.dumps([ensure_pools([PoolPlan("busy", 2, "2 CPUs")]), slots()["busy"]]))
+""",
+    )
+    assert found == [["created pool busy with 2 slots"], 2]

@@ -95,3 +95,10 @@ def test_a_relative_path_is_refused(tmp_path: Path) -> None:
 def test_a_version_is_a_plain_name(link: Path, tmp_path: Path, version: str) -> None:
     with pytest.raises(LabNotFoundError):
         bundle(link, tmp_path, version=version)
+
+
+@pytest.mark.parametrize("name", ['a"""b', "back\\slash\\N", "ünï"])
+def test_any_directory_name_makes_a_dag_file(tmp_path: Path, name: str) -> None:
+    link = tmp_path / "result"
+    point(link, build(tmp_path / "builds" / name, "one"))
+    assert dag_ids(bundle(link, tmp_path)) == ["repx_one"]

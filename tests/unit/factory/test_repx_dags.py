@@ -15,6 +15,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_repx import repx_dags
 from airflow_provider_repx.errors import LabFormatError, LabNotFoundError, PlanError, TargetError
+from airflow_provider_repx.factory import lab_dags
+from airflow_provider_repx.lab import Lab, read_lab
 from airflow_provider_repx.operators.job import RepxJobOperator
 from airflow_provider_repx.operators.nix_build import NixBuildOperator
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab, write_manifest
@@ -248,6 +250,67 @@ def test_labs_whose_dag_ids_clash_are_refused(settings: dict[str, Any], monkeypa
     monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
     with pytest.raises(TargetError, match="dag_id_prefix"):
         repx_dags()
+
+
+def test_any_trouble_with_a_lab_leaves_the_others_alone(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(path: Path) -> Lab:
+        if path.name == "odd":
+            raise PermissionError(f"{path}: permission denied")
+        return read_lab(path)
+
+    monkeypatch.setattr(lab_dags, "read_lab", unreadable)
+    labs = [{"name": "good", "lab": str(settings["lab"])}, {"name": "bad", "lab": str(tmp_path / "odd")}]
+    monkeypatch.setenv("AIRFLOW__REPX__LABS", json.dumps(labs))
+    monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
+    assert sorted(repx_dags()) == ["repx_analysis", "repx_broken_lab_bad", "repx_simulation"]
+
+
+def test_names_that_airflow_would_refuse(tmp_path: Path) -> None:
+    upstream, downstream = JobSpec(job_id("x-1.1")), JobSpec(job_id("y-1.1"))
+    runs = [RunSpec("a b", [upstream]), RunSpec("down", [downstream], dependencies={"a b": "hard"})]
+    lab = write_lab(tmp_path / "lab", runs, groups={"g" * 120: ["down"]})
+    dag = repx_dags(lab=lab, base_path=tmp_path)["repx_down"]
+    assert dag.get_task("wait_for_a_b").upstream_task_ids == {"open_lab"}
+    assert max(map(len, dag.tags)) == 100
+    with pytest.raises(PlanError, match="longer than the 250 characters"):
+        repx_dags(lab=lab, base_path=tmp_path, dag_id_prefix="p" * 248)
+    with pytest.raises(TargetError, match="name: String should have at most 96"):
+        repx_dags(lab=lab, base_path=tmp_path, name="n" * 97)
+
+
+def test_a_single_job_stops_only_those_that_read_from_it(tmp_path: Path) -> None:
+    """Two jobs of one stage are two plain tasks when they ask for different resources."""
+    prepares = [
+        JobSpec(job_id("prepare-1.1", str(cpus)), params={"seed": cpus}, hints={"cpus": cpus}) for cpus in (1, 4)
+    ]
+    simulates = [
+        JobSpec(job_id("simulate-1.1", f"{prepare.id}/{t}"), params={"t": t}, reads={"start": (prepare.id, "data")})
+        for prepare in prepares
+        for t in range(3)
+    ]
+    lab = write_lab(tmp_path / "lab", [RunSpec("r", [*prepares, *simulates])])
+    dag = repx_dags(lab=lab, base_path=tmp_path, cpus=8, memory="8G")["repx_r"]
+    assert dag.get_task("simulate").upstream_task_ids == {"prepare", "prepare__slots_4"}
+    assert dag.get_task("simulate").trigger_rule == TriggerRule.ALL_DONE
+
+
+def test_documentation_shows_names_as_they_are(tmp_path: Path) -> None:
+    job = JobSpec(job_id("a-1.1"), params={"model": f"/nix/store/{'a' * 32}-model", "nothing": None})
+    text = repx_dags(lab=write_lab(tmp_path / "lab", [RunSpec("my_run", [job])]), base_path=tmp_path)[
+        "repx_my_run"
+    ].doc_md
+    assert text is not None
+    assert "`" not in text
+    assert "| model | model |" in text
+    assert "| nothing | null |" in text
+
+
+def test_paths_may_begin_at_home(settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    dag = repx_dags(**settings | {"lab": "~/lab", "base_path": "~/base"})["repx_simulation"]
+    assert str(getattr(dag.get_task("open_lab"), "store").base_path) == str(tmp_path / "base")  # noqa: B009 - untyped
 
 
 def test_a_flake_adds_a_dag_that_builds_the_lab(settings: dict[str, Any], tmp_path: Path) -> None:

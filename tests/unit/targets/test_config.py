@@ -75,10 +75,15 @@ def test_a_full_file(write: Callable[[str], Path], monkeypatch: pytest.MonkeyPat
     assert cluster.capacity is None
 
 
-def test_what_repx_does_without_being_told(write: Callable[[str], Path]) -> None:
-    (local,) = load_targets(write('[targets.local]\nbase_path = "/r"\ndefault_execution_type = "docker"')).values()
+def test_what_holds_without_being_told(write: Callable[[str], Path]) -> None:
+    (local,) = load_targets(write('[targets.local]\nbase_path = "/r"')).values()
     assert local.scheduler == "slurm"
     assert local.execution_type == "native"
+
+
+def test_a_container_that_no_table_lists_is_still_asked_for(write: Callable[[str], Path]) -> None:
+    (local,) = load_targets(write('[targets.local]\nbase_path = "/r"\ndefault_execution_type = "docker"')).values()
+    assert local.execution_type == "docker"
 
 
 @pytest.mark.parametrize(
