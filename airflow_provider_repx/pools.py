@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow.models.pool import Pool
 from airflow.utils.session import create_session
+from airflow.utils.sqlalchemy import is_lock_not_available_error
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -56,6 +57,8 @@ def _ensure(plan: PoolPlan) -> str | None:
             with create_session() as session:
                 return _apply(session, plan)
         except (IntegrityError, OperationalError) as error:  # noqa: PERF203 - each attempt has its own outcome
+            if isinstance(error, OperationalError) and not is_lock_not_available_error(error):
+                raise
             # Another process created the pool between our look and our write, or the database is busy. A task whose
             # pool is missing waits without a word, so this is worth some patience.
             _log.info("pool %s: trying again: %s", plan.name, error)

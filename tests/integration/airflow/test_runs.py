@@ -107,6 +107,17 @@ def test_a_run_goes_through_and_the_next_reuses_everything(
     assert experiment.executions()["s1.1"] == 1
 
 
+def test_a_small_pool_takes_one_point_after_the_other_to_its_end(
+    airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy
+) -> None:
+    dag_id = deploy(seeds=1, temperatures=3, settings="cpus=1")
+    assert run(airflow_api, dag_id)[1] == "success"
+    order = list(experiment.executions())
+    assert order[0] == "p1"
+    points = [label[1:] for label in order[1:]]
+    assert points[::2] == points[1::2], f"not depth-first: {order}"
+
+
 def test_a_failure_stays_its_own_and_is_explained(
     airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy
 ) -> None:
@@ -181,6 +192,38 @@ def test_marking_a_task_failed_ends_its_processes(
     wait_until(lambda: not psutil.pid_exists(pid), timeout=60, what="the job's process to end")
     assert airflow_api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state == "failed"
     assert not list(experiment.base.glob("outputs/*/repx/SUCCESS"))
+
+
+def test_marking_a_packed_task_failed_starts_none_of_its_further_jobs(
+    airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy
+) -> None:
+    dag_id = deploy(settings="max_mapped=1", seeds=2, temperatures=1)
+    experiment.hold("p1")
+    experiment.hold("p2")
+    run_id = airflow_api.trigger(dag_id).run_id
+    wait_until(experiment.executions, timeout=60, what="the first job to start")
+    (first,) = experiment.executions()
+    pid = wait_for_execution(experiment, first)
+    airflow_api.set_task_state(dag_id, run_id, "prepare", "failed", map_index=0)
+    wait_until(lambda: not psutil.pid_exists(pid), timeout=60, what="the job's process to end")
+    assert airflow_api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state == "failed"
+    assert set(experiment.executions()) == {first}
+
+
+def test_nothing_runs_where_no_job_matches(airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy) -> None:
+    dag_id = deploy()
+    run_id, state = run(airflow_api, dag_id, jobs=["prepair"])
+    assert state == "failed"
+    assert states(airflow_api, dag_id, run_id) == {
+        "open_lab": ["failed"],
+        "prepare": ["upstream_failed"] * 2,
+        "simulate": ["skipped"] * 6,
+        "measure": ["skipped"] * 6,
+        "summary": ["failed"],
+    }
+    assert airflow_api.task_instance(dag_id, run_id, "open_lab").try_number == 1
+    assert "did you mean 'prepare'" in airflow_api.log_text(dag_id, run_id, "open_lab")
+    assert not experiment.executions()
 
 
 def test_two_dag_runs_run_one_job_once(airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy) -> None:

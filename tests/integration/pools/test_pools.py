@@ -100,14 +100,15 @@ def test_a_busy_database_only_delays(home: Path) -> None:
     found = python(
         home,
         """
-import sqlite3, threading
+import sqlite3
+from airflow_provider_repx import pools
 from airflow import settings
 from sqlalchemy import event
 event.listen(settings.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout=50"))
 settings.engine.dispose()
-writer = sqlite3.connect(settings.engine.url.database, check_same_thread=False, isolation_level=None)
+writer = sqlite3.connect(settings.engine.url.database, isolation_level=None)
 writer.execute("BEGIN IMMEDIATE")
-threading.Timer(0.5, writer.rollback).start()
+pools.time.sleep = lambda seconds: writer.in_transaction and writer.rollback()
 print(json.dumps([ensure_pools([PoolPlan("busy", 2, "2 CPUs")]), slots()["busy"]]))
 """,
     )
