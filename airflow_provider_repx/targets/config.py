@@ -138,8 +138,8 @@ def _target(name: str, file: _ConfigFile, where: str) -> Target:
 def _execution_type(table: _TargetTable, section: _SchedulerTable | None) -> ExecutionType:
     """As RepX chooses: the default if the scheduler's table lists it, else the first listed.
 
-    Where nothing is listed the default stays. RepX runs natively then, without a word; here whoever asks for a container
-    is told when there is none.
+    Where nothing is listed the default stays. RepX runs natively then, without a word; here, whoever asks for a
+    container gets it or an error.
     """
     listed = section.execution_types if section is not None else ()
     if table.default_execution_type in listed:

@@ -204,7 +204,7 @@ def test_marking_a_packed_task_failed_starts_none_of_its_further_jobs(
     wait_until(experiment.executions, timeout=60, what="the first job to start")
     (first,) = experiment.executions()
     pid = wait_for_execution(experiment, first)
-    airflow_api.set_task_state(dag_id, run_id, "prepare", "failed", map_index=0)
+    airflow_api.set_task_state(dag_id, run_id, "prepare", "failed")
     wait_until(lambda: not psutil.pid_exists(pid), timeout=60, what="the job's process to end")
     assert airflow_api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state == "failed"
     assert set(experiment.executions()) == {first}
