@@ -23,6 +23,10 @@ globals().update(repx_dags(**{arguments}))
 '''
 
 
+# No lab directory of a Nix store is called so.
+_UNBUILT = "not-built"
+
+
 class RepxLabBundle(BaseDagBundle):
     """Serves the DAGs of one lab, in as many versions as there are builds of it.
 
@@ -35,6 +39,8 @@ class RepxLabBundle(BaseDagBundle):
 
         [{"name": "ising", "classpath": "airflow_provider_repx.bundles.RepxLabBundle",
           "kwargs": {"lab": "/srv/labs/ising/result", "lab_name": "ising"}}]
+
+    While there is no lab yet, but a `flake` among the settings, there is only the DAG that builds it.
 
     :param lab: the lab's out link or directory
     :param lab_name: what the lab is called in tags and assets; default: the bundle's name
@@ -61,19 +67,32 @@ class RepxLabBundle(BaseDagBundle):
 
     def refresh(self) -> None:
         """Follow the out link, unless this bundle is pinned to a version."""
+        if self._is_unbuilt():
+            self._current = _UNBUILT
+            self._write(_UNBUILT, self.lab)
+            return
         directory = self._directory()
         self._current = directory.name
-        self._write(directory)
+        self._write(directory.name, directory)
         keep_lab(directory, self.base_dir / "roots")
 
     def get_current_version(self) -> BundleVersion:
         """The name of the lab directory that the DAGs come from."""
-        return BundleVersion(version=self.version or self._current or self._directory().name)
+        return BundleVersion(version=self._name())
 
     @property
     def path(self) -> Path:
         """The folder that holds this version's DAG file."""
-        return self.versions_dir / (self.version or self._current or self._directory().name)
+        return self.versions_dir / self._name()
+
+    def _name(self) -> str:
+        return self._current or (_UNBUILT if self._is_unbuilt() else self._directory().name)
+
+    def _is_unbuilt(self) -> bool:
+        """Whether there is nothing yet but a DAG that builds the lab."""
+        if self.version is not None:
+            return self.version == _UNBUILT
+        return "flake" in self.settings and not self.lab.exists()
 
     def _directory(self) -> Path:
         newest = self.lab.resolve()
@@ -86,13 +105,13 @@ class RepxLabBundle(BaseDagBundle):
             )
         return directory
 
-    def _write(self, directory: Path) -> None:
-        folder = self.versions_dir / directory.name
+    def _write(self, version: str, lab: Path) -> None:
+        folder = self.versions_dir / version
         file = folder / f"repx_{re.sub(r'[^A-Za-z0-9_]', '_', self.lab_name)}.py"
         # A DAG that builds the lab moves the link, not this version.
-        arguments = {"out_link": str(self.lab), **self.settings, "lab": str(directory), "name": self.lab_name}
+        arguments = {"out_link": str(self.lab), **self.settings, "lab": str(lab), "name": self.lab_name}
         text = _DAG_FILE.format(
-            name=json.dumps(self.lab_name), version=json.dumps(directory.name), arguments=_python_literal(arguments)
+            name=json.dumps(self.lab_name), version=json.dumps(version), arguments=_python_literal(arguments)
         )
         if file.is_file() and file.read_text() == text:
             return

@@ -25,9 +25,12 @@ def _settings(arguments: argparse.Namespace) -> LabSettings:
     given = {"lab": arguments.lab, "base_path": base_path}
     if arguments.lab is not None:
         return lab_settings(given, where="arguments")
-    labs = {settings.name: settings for settings in configured_labs()}
-    name = arguments.lab_name or (next(iter(labs)) if len(labs) == 1 else None)
-    if name not in labs:
+    labs = configured_labs()
+    name: str | None = arguments.lab_name or (next(iter(labs)) if len(labs) == 1 else None)
+    if name is None or name not in labs:
         asked = f"no configured lab is called {name!r}" if name else "several labs are configured"
         raise TargetError(f"{asked}; pass --lab-name with one of: {', '.join(labs)}.")
-    return lab_settings(labs[name].model_dump(exclude_unset=True) | {k: v for k, v in given.items() if v is not None})
+    settings = labs[name]
+    if isinstance(settings, TargetError):
+        raise settings
+    return settings if base_path is None else settings.model_copy(update={"base_path": base_path})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
@@ -41,26 +42,42 @@ def repx_dags(**settings: Any) -> dict[str, DAG]:
     Airflow shows as import error; of several configured labs, a broken one leaves the others alone.
     """
     wanted = get_parsing_context().dag_id
-    labs = (lab_settings(settings),) if settings else configured_labs()
+    if settings:
+        given = lab_settings(settings)
+        labs: Mapping[str, LabSettings | TargetError] = {given.name: given}
+    else:
+        labs = configured_labs()
     dags: dict[str, DAG] = {}
-    for lab in labs:
-        built = _build_dags(lab, wanted)
+    for name, lab in labs.items():
+        built: dict[str, DAG] = {}
         try:
-            built |= _run_dags(lab, wanted)
+            valid = _valid(lab)
+            built = _build_dags(valid, wanted)
+            whole = built | _run_dags(valid, wanted)
+            _refuse_clash(name, dags, whole)
+            built = whole
         except Exception as error:
             if len(labs) == 1 and not built:
                 raise
             # An error of any kind raised from here would hide the other labs' DAGs, and the one that can build this lab
             # anew. Airflow shows it as an import error all the same.
-            broken = BrokenLabDAG(lab.name, error)
-            built[broken.dag_id] = broken
-        if clash := sorted(dags.keys() & built.keys()):
-            raise TargetError(
-                f"[repx] labs: {lab.name}: DAG id {clash[0]!r} is taken by another lab. Give each lab its own"
-                " `dag_id_prefix`."
-            )
+            broken = BrokenLabDAG(name, error)
+            built = {dag_id: dag for dag_id, dag in built.items() if dag_id not in dags} | {broken.dag_id: broken}
         dags |= built
     return dags
+
+
+def _valid(lab: LabSettings | TargetError) -> LabSettings:
+    if isinstance(lab, TargetError):
+        raise lab
+    return lab
+
+
+def _refuse_clash(name: str, dags: Mapping[str, DAG], built: Mapping[str, DAG]) -> None:
+    if clash := sorted(dags.keys() & built.keys()):
+        raise TargetError(
+            f"[repx] labs: {name}: DAG id {clash[0]!r} is taken by another lab. Give each lab its own `dag_id_prefix`."
+        )
 
 
 def _dag_id(settings: LabSettings, run: str) -> str:

@@ -15,6 +15,7 @@ from airflow_provider_repx.errors import TargetError
 __all__ = ["LabSettings", "configured_labs", "lab_settings"]
 
 _SECTION = "repx"
+_ABOUT_ONE_LAB = frozenset({"lab", "name", "flake", "out_link", "build_schedule"})
 
 
 class LabSettings(BaseModel):
@@ -85,8 +86,9 @@ def _validated(values: Mapping[str, Any], where: str) -> LabSettings:
         raise TargetError(f"{where}: {faults}. Known settings: {known}.") from error
 
 
-def _defaults() -> dict[str, Any]:
-    configured = {option: _configured(option) for option in LabSettings.model_fields if option != "default_args"}
+def _defaults(without: frozenset[str] = frozenset()) -> dict[str, Any]:
+    options = LabSettings.model_fields.keys() - {"default_args"} - without
+    configured = {option: _configured(option) for option in options}
     return {option: value for option, value in configured.items() if value is not None}
 
 
@@ -99,14 +101,17 @@ def lab_settings(arguments: Mapping[str, Any], *, where: str = "repx_dags") -> L
     return _validated(_defaults() | given, where)
 
 
-def configured_labs() -> tuple[LabSettings, ...]:
-    """Every lab of the `[repx]` section: those of `labs`, else the one of `lab`.
+def configured_labs() -> Mapping[str, LabSettings | TargetError]:
+    """Every lab of the `[repx]` section by name: those of `labs`, else the one of `lab`.
 
-    `labs` is a JSON list of objects with the arguments of `repx_dags`; each needs a `name`. Raises `TargetError`.
+    `labs` is a JSON list of objects with the arguments of `repx_dags`; each needs a `name`, and takes nothing from the
+    section that is about one lab. What is wrong with one of them stands in its place. Raises `TargetError` for what
+    concerns all of them.
     """
     text = _configured("labs")
     if text is None:
-        return (lab_settings({}, where="[repx]"),)
+        alone = lab_settings({}, where="[repx]")
+        return {alone.name: alone}
     try:
         entries = json.loads(text)
     except ValueError as error:
@@ -121,4 +126,11 @@ def configured_labs() -> tuple[LabSettings, ...]:
     names = [entry["name"] for entry in entries]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise TargetError(f"[repx] labs: used more than once as `name`: {', '.join(repeated)}.")
-    return tuple(lab_settings(entry, where=f"[repx] labs: {entry['name']}") for entry in entries)
+    return {entry["name"]: _entry(entry) for entry in entries}
+
+
+def _entry(entry: Mapping[str, Any]) -> LabSettings | TargetError:
+    try:
+        return _validated(_defaults(without=_ABOUT_ONE_LAB) | dict(entry), f"[repx] labs: {entry['name']}")
+    except TargetError as error:
+        return error

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from airflow_provider_repx.plan import RunPlan
     from airflow_provider_repx.targets import Target
 
-__all__ = ["LAB_ID_KEY", "OPEN_LAB_TASK_ID", "RunTaskOperator", "claimant_of", "require_same_lab"]
+__all__ = ["LAB_ID_KEY", "OPEN_LAB_TASK_ID", "PLAN_KEY", "RunTaskOperator", "claimant_of", "require_same_lab"]
 
 OPEN_LAB_TASK_ID = "open_lab"
 LAB_ID_KEY = "lab_id"
+PLAN_KEY = "plan"
 
 
 def claimant_of(context: Context) -> Claimant:
@@ -99,6 +100,21 @@ class RunTaskOperator(BaseOperator):
     def require_same_lab(self, context: Context) -> None:
         """Fail for good when this DAG run started with another lab; see the function of this name."""
         require_same_lab(self.lab.reference(self.lab_name), context)
+
+    def require_same_plan(self, context: Context) -> None:
+        """Fail for good when a map index meant another job at the start of this DAG run: settings were changed since.
+
+        Raises `AirflowFailException`, whose cause is a `LabChangedError`.
+        """
+        started_with = context["ti"].xcom_pull(task_ids=OPEN_LAB_TASK_ID, key=PLAN_KEY)
+        if started_with == self.plan.fingerprint:
+            return
+        error = LabChangedError(
+            f"Run {self.plan.run!r} is divided into tasks in another way than when this DAG run started: settings such"
+            " as max_mapped, cpus, memory or resources_file were changed since. Nothing was run. Trigger the DAG again:"
+            " jobs that are done are reused."
+        )
+        raise AirflowFailException(str(error)) from error
 
     def wanted(self, context: Context) -> frozenset[JobId]:
         """The jobs that the DAG run asks for (param `jobs`; empty: all), with everything upstream of them.

@@ -55,6 +55,7 @@ class RepxJobOperator(RunTaskOperator):
         """Run or reuse each job; fail with all causes when any failed."""
         self._require_gates(context)
         self.require_same_lab(context)
+        self.require_same_plan(context)
         wanted = self.wanted(context)
         map_index = context["ti"].map_index
         points = self.chain.points_of(-1 if map_index is None else map_index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_repx.execution.jobs import ship_runner
-from airflow_provider_repx.operators.base import LAB_ID_KEY, RunTaskOperator
+from airflow_provider_repx.operators.base import LAB_ID_KEY, PLAN_KEY, RunTaskOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -16,9 +16,9 @@ __all__ = ["OpenLabOperator"]
 class OpenLabOperator(RunTaskOperator):
     """Say which lab this DAG run is about, and see to it that its target can take jobs.
 
-    Pushes the lab id as XCom `lab_id`, which every later task compares with its own; returns what the run holds and
-    how much of it is done already. `pools` travels with the serialized DAG, so that the scheduler's listener can
-    create the pools before the first job asks for a slot.
+    Pushes the lab id as XCom `lab_id`, and the plan's fingerprint as `plan`, which later tasks compare with their own.
+    Returns what the run holds and how much of it is done already. `pools` travels with the serialized DAG, so that the
+    scheduler's listener can create the pools before the first job asks for a slot.
     """
 
     ui_color = "#e8f0fb"
@@ -40,6 +40,7 @@ class OpenLabOperator(RunTaskOperator):
         wanted = self.wanted(context)
         ship_runner(self.store)
         done = self.store.succeeded(wanted)
+        context["ti"].xcom_push(key=PLAN_KEY, value=self.plan.fingerprint)
         # Last of all: whoever finds it may rely on what was looked at before.
         context["ti"].xcom_push(key=LAB_ID_KEY, value=lab.lab_id)
         self.log.info("lab %s: %s (id %s, git %s)", self.lab_name, lab.path, lab.lab_id, lab.git_hash)

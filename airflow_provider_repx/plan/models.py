@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from airflow_provider_repx.lab.models import JobId
 
@@ -77,6 +79,15 @@ class RunPlan:
     pools: tuple[PoolPlan, ...]
     hard_dependencies: tuple[str, ...]
     soft_dependencies: tuple[str, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what a task id and a map index mean: two plans with the same one agree on every index."""
+        digest = hashlib.sha256()
+        for chain in self.chains:
+            for stage in chain.stages:
+                digest.update("\n".join((stage.task_id, str(chain.chunk), *stage.jobs, "")).encode())
+        return digest.hexdigest()
 
     @property
     def stages(self) -> Mapping[str, PlannedStage]:

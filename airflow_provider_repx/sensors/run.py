@@ -57,7 +57,7 @@ class RepxRunSensor(ExternalTaskSensor):
         require_same_lab(self.reference, context)
         upstream = self.lab.run(self.run_name)
         total = len(upstream.jobs)
-        missing = unfinished_jobs(upstream, OutputStore(self.target.base_path))
+        missing = len(unfinished_jobs(upstream.jobs, OutputStore(self.target.base_path)))
         self.log.info("run %s: %d of %d jobs are done", self.run_name, total - missing, total)
         return missing == 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_repx.errors import RepxError, StoreError
 from airflow_provider_repx.execution.store import OutputStore
-from airflow_provider_repx.lab import LabReference, Run, open_reference
+from airflow_provider_repx.lab import JobId, LabReference, open_reference
 
 __all__ = ["RunDoneTrigger", "unfinished_jobs"]
 
 
-def unfinished_jobs(run: Run, store: OutputStore) -> int:
-    """How many jobs of a run are not done in a store."""
-    return len(run.jobs) - len(store.succeeded(run.jobs))
+def unfinished_jobs(jobs: Collection[JobId], store: OutputStore) -> frozenset[JobId]:
+    """Those of the jobs that are not done in a store."""
+    return frozenset(jobs) - store.succeeded(jobs)
 
 
 class RunDoneTrigger(BaseTrigger):
@@ -59,15 +59,18 @@ class RunDoneTrigger(BaseTrigger):
         """Look at the store until nothing is missing; log when something changed."""
         try:
             run = await asyncio.to_thread(lambda: open_reference(self.lab).run(self.repx_run))
-            last = None
-            while missing := await asyncio.to_thread(unfinished_jobs, run, self.store):
-                if missing != last:
-                    self.log.info("run %s: %d of %d jobs are done", run.name, len(run.jobs) - missing, len(run.jobs))
-                    last = missing
+            total = len(run.jobs)
+            missing: Collection[JobId] = run.jobs
+            shown = -1
+            # What was done once stays done: only the rest is looked at again.
+            while missing := await asyncio.to_thread(unfinished_jobs, missing, self.store):
+                if len(missing) != shown:
+                    shown = len(missing)
+                    self.log.info("run %s: %d of %d jobs are done", run.name, total - shown, total)
                 await asyncio.sleep(self.poll_interval)
         except RepxError as error:
             # A store that cannot be read now may be readable at the next try; a lab does not change.
             temporary = isinstance(error, StoreError)
             yield TriggerEvent({"status": "error", "message": str(error), "temporary": temporary})
         else:
-            yield TriggerEvent({"status": "done", "jobs": len(run.jobs)})
+            yield TriggerEvent({"status": "done", "jobs": total})

@@ -86,6 +86,23 @@ def test_a_missing_lab_says_what_is_missing(link: Path, tmp_path: Path) -> None:
         bundle(link, tmp_path)
 
 
+def test_a_lab_that_was_never_built_can_be_built_by_its_dag(tmp_path: Path) -> None:
+    link = tmp_path / "result"
+    settings = {"base_path": str(tmp_path / "base"), "flake": "/srv/lab#lab"}
+    made = RepxLabBundle(name="b", lab=str(link), settings=settings)
+    made.initialize()
+    assert dag_ids(made) == ["repx_lab_build"]
+    pinned = RepxLabBundle(name="b", lab=str(link), settings=settings, version=made.get_current_version().version)
+    pinned.initialize()
+    assert dag_ids(pinned) == ["repx_lab_build"]
+    point(link, build(tmp_path / "builds/first", "one"))
+    made.refresh()
+    assert made.get_current_version().version == "first"
+    assert dag_ids(made) == ["repx_lab_build", "repx_one"]
+    pinned.refresh()
+    assert pinned.path.name != "first"
+
+
 def test_a_relative_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="relative"):
         RepxLabBundle(name="b", lab="result")

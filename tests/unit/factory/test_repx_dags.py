@@ -19,6 +19,7 @@ from airflow_provider_repx.factory import lab_dags
 from airflow_provider_repx.lab import Lab, read_lab
 from airflow_provider_repx.operators.job import RepxJobOperator
 from airflow_provider_repx.operators.nix_build import NixBuildOperator
+from airflow_provider_repx.operators.open_lab import OpenLabOperator
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab, write_manifest
 
 pytestmark = pytest.mark.unit
@@ -248,8 +249,38 @@ def test_labs_whose_dag_ids_clash_are_refused(settings: dict[str, Any], monkeypa
     labs = [{"name": name, "lab": str(settings["lab"])} for name in ("one", "two")]
     monkeypatch.setenv("AIRFLOW__REPX__LABS", json.dumps(labs))
     monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
-    with pytest.raises(TargetError, match="dag_id_prefix"):
-        repx_dags()
+    dags = repx_dags()
+    assert sorted(dags) == ["repx_analysis", "repx_broken_lab_two", "repx_simulation"]
+    assert "lab:one" in dags["repx_simulation"].tags
+    with pytest.raises(Exception, match="dag_id_prefix"):
+        serialized(dags["repx_broken_lab_two"])
+
+
+def test_an_entry_of_labs_takes_no_other_labs_settings(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labs = [
+        {"name": "good", "lab": str(settings["lab"])},
+        {"name": "nothing"},
+        {"name": "odd", "lab": "/x", "cpus": -1},
+    ]
+    monkeypatch.setenv("AIRFLOW__REPX__LABS", json.dumps(labs))
+    monkeypatch.setenv("AIRFLOW__REPX__LAB", str(settings["lab"]))
+    monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
+    dags = repx_dags()
+    assert sorted(dags) == ["repx_analysis", "repx_broken_lab_nothing", "repx_broken_lab_odd", "repx_simulation"]
+    with pytest.raises(Exception, match="nothing: no lab is given"):
+        serialized(dags["repx_broken_lab_nothing"])
+
+
+def test_another_division_into_tasks_has_another_fingerprint(settings: dict[str, Any]) -> None:
+    def fingerprint(**more: Any) -> str:
+        first = repx_dags(**settings, **more)["repx_simulation"].get_task("open_lab")
+        assert isinstance(first, OpenLabOperator)
+        return first.plan.fingerprint
+
+    assert fingerprint() == fingerprint()
+    assert fingerprint() != fingerprint(max_mapped=3)
 
 
 def test_any_trouble_with_a_lab_leaves_the_others_alone(

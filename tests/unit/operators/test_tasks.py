@@ -32,9 +32,12 @@ class Instance:
     run_id: str = "manual"
     try_number: int = 1
     opened: bool = True
+    plan: str | None = None
 
-    def xcom_pull(self, **_: Any) -> str | None:
-        return read_lab(self.lab).lab_id if self.opened else None
+    def xcom_pull(self, *, key: str, **_: Any) -> str | None:
+        if not self.opened:
+            return None
+        return {"lab_id": read_lab(self.lab).lab_id, "plan": self.plan}[key]
 
     def xcom_push(self, *, key: str, value: Any) -> None:
         self.pushed[key] = value
@@ -65,6 +68,8 @@ def task_of(experiment: Experiment, task_id: str, *, dag_id: str = "repx_simulat
 
 
 def execute(task: Any, instance: Instance, **params: Any) -> Any:
+    if instance.plan is None:
+        instance.plan = task.plan.fingerprint
     return task.execute({"ti": instance, "params": params})
 
 
@@ -193,3 +198,11 @@ def test_the_sensor_has_a_time_limit_and_says_what_it_waited_for(experiment: Exp
     assert waiting.value.timeout.total_seconds() == 90
     with pytest.raises(AirflowSensorTimeout, match=r"simulation.* 90 s.*repx_simulation"):
         sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+
+def test_an_index_that_means_other_jobs_by_now_runs_none(experiment: Experiment) -> None:
+    started_with = task_of(experiment, "prepare").plan.fingerprint
+    task = task_of(experiment, "prepare", max_mapped=1)
+    with pytest.raises(AirflowFailException, match="max_mapped"):
+        execute(task, Instance(experiment.lab, "prepare", 0, plan=started_with))
+    assert not experiment.executions()
