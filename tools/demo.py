@@ -80,12 +80,14 @@ def airflow_of(folders: Folders, console: Console) -> AirflowInstance:
         "airflow_provider_repx.bundles.RepxLabBundle",
         {"lab": str(folders.lab), "lab_name": LAB_NAME, "settings": {"base_path": str(folders.base_path)}},
     )
+    # For labs of one's own beside the example.
+    own = DagBundle.local("dags-folder", folders.airflow / "dags")
     overrides = {
         "AIRFLOW__REPX__LAB": str(folders.lab),
         "AIRFLOW__REPX__NAME": LAB_NAME,
         "AIRFLOW__REPX__BASE_PATH": str(folders.base_path),
     }
-    return AirflowInstance(folders.airflow, bundles=[bundle], overrides=overrides, report=console.print)
+    return AirflowInstance(folders.airflow, bundles=[bundle, own], overrides=overrides, report=console.print)
 
 
 def build_lab(folders: Folders, console: Console) -> Lab:

@@ -40,7 +40,7 @@ def _table(path: Path) -> Table:
     table = Table()
     for column, name in enumerate(header):
         numeric = all(_is_number(line[column]) for line in lines)
-        table.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(escape(name), justify="right" if numeric else "left", no_wrap=True)
     for line in lines:
         table.add_row(*map(_shown, line))
     return table

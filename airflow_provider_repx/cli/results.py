@@ -8,6 +8,7 @@ import sys
 from airflow_provider_repx.cli.errors import command
 from airflow_provider_repx.cli.labs import lab_and_store
 from airflow_provider_repx.cli.tables import print_table
+from airflow_provider_repx.execution.store import OutputStore, Results
 from airflow_provider_repx.execution.store import results as results_of
 
 __all__ = ["results"]
@@ -23,4 +24,16 @@ def results(arguments: argparse.Namespace) -> None:
     elif arguments.output == "json":
         print(table.to_json())
     else:
-        print_table(table.to_table())
+        print_table(_rows(table, store))
+        print(f"\nOutputs are below {store.outputs}/<job>/")
+
+
+def _rows(table: Results, store: OutputStore) -> list[list[str]]:
+    """The table with all outputs in one column, as paths within the job's folder: whole ones would hide the rest."""
+    whole = table.to_table()
+    first = len(whole[0]) - len(table.output_names)
+    rows = [[*whole[0][:first], "outputs"]]
+    for line, row in zip(whole[1:], table, strict=True):
+        folder = store.job(row.job_id).root
+        rows.append([*line[:first], ", ".join(str(path.relative_to(folder)) for path in row.outputs.values())])
+    return rows

@@ -177,7 +177,7 @@ def _params() -> dict[str, Param]:
             type="array",
             items={"type": "string"},
             title="Jobs",
-            description="Only these jobs and what they depend on: job ids, their beginnings, or patterns like"
-            " *-simulate-*. Empty: all.",
+            description="Only these jobs and what they depend on: job ids, their beginnings, stages, or patterns"
+            " like *-simulate-*. Empty: all.",
         ),
     }

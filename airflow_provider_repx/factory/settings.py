@@ -81,7 +81,11 @@ def _validated(values: Mapping[str, Any], where: str) -> LabSettings:
     try:
         return LabSettings.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: "
+            + ("no such setting" if fault["type"] == "extra_forbidden" else fault["msg"])
+            for fault in error.errors()
+        )
         known = ", ".join(LabSettings.model_fields)
         raise TargetError(f"{where}: {faults}. Known settings: {known}.") from error
 

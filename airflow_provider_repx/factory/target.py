@@ -42,6 +42,11 @@ def _absolute(path: Path) -> Path:
 def _from_config(settings: LabSettings) -> Target:
     config = settings.config_file or default_config_path()
     if not config.is_file():
+        if settings.target != "local":
+            raise TargetError(
+                f"lab {settings.name!r}: target {settings.target!r} is not known: there is no {config}. Describe the"
+                " target there, or leave `target` out to run jobs on this machine."
+            )
         raise TargetError(
             f"lab {settings.name!r}: where should jobs run? Set `base_path` in the [repx] section of Airflow's"
             f" configuration (AIRFLOW__REPX__BASE_PATH), or describe target {settings.target!r} in {config}."

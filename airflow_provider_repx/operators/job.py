@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from airflow_provider_repx.errors import JobCancelledError, JobFailedError, RepxError
+from airflow_provider_repx.errors import JobCancelledError, JobFailedError, LabError, RepxError
 from airflow_provider_repx.execution.jobs import JobOutcome, JobRequest, cancel_local, run_job
 from airflow_provider_repx.operators.base import RunTaskOperator, claimant_of
 
@@ -145,6 +145,9 @@ class RepxJobOperator(RunTaskOperator):
                 raise error
             raise AirflowFailException(text) from error
         if errors:
+            # A lab does not change: another try would find the same.
+            if all(isinstance(error, LabError) for error in errors):
+                raise AirflowFailException("\n".join(map(str, errors))) from errors[0]
             raise errors[0]
         cancelled = [outcome for outcome in outcomes if outcome.status == "cancelled"]
         if cancelled:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_repx.errors import LabChangedError
 from airflow_provider_repx.execution.jobs import ship_runner
 from airflow_provider_repx.operators.base import LAB_ID_KEY, PLAN_KEY, RunTaskOperator
 
@@ -37,6 +40,7 @@ class OpenLabOperator(RunTaskOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Open the lab and look at the store once."""
         lab = self.lab
+        self._require_scheduled_plan(context)
         wanted = self.wanted(context)
         ship_runner(self.store)
         done = self.store.succeeded(wanted)
@@ -54,3 +58,29 @@ class OpenLabOperator(RunTaskOperator):
             "jobs": len(wanted),
             "done": len(done),
         }
+
+    def _require_scheduled_plan(self, context: Context) -> None:
+        """Compare the task instances that Airflow made for this DAG run with the plan.
+
+        A DAG run that is triggered right after a rebuild is made from the DAG as Airflow knew it then, while this
+        process has read the DAG file anew. Raises `AirflowFailException`, whose cause is a `LabChangedError`.
+        """
+        instance = context["ti"]
+
+        def count(task_id: str, states: list[str] | None = None) -> int:
+            found: int = instance.get_ti_count(
+                dag_id=instance.dag_id, run_ids=[instance.run_id], task_ids=[task_id], states=states
+            )
+            return found
+
+        for chain in self.plan.chains:
+            for stage in chain.stages:
+                scheduled = count(stage.task_id) - count(stage.task_id, ["removed"])
+                if scheduled != chain.width:
+                    error = LabChangedError(
+                        f"Airflow made this DAG run from another build of lab {self.lab_name!r} than the one that is"
+                        f" there now ({self.lab.path}): task {stage.task_id} has {scheduled} instances, not"
+                        f" {chain.width}. Nothing was run. Airflow has not read the new build yet: trigger the DAG"
+                        " again in a minute, or serve the lab through RepxLabBundle."
+                    )
+                    raise AirflowFailException(str(error)) from error

@@ -46,16 +46,12 @@ class RunSummaryOperator(RunTaskOperator):
         if unfinished:
             for row in unfinished:
                 parameters = ", ".join(f"{name}={value}" for name, value in row.parameters.items())
-                self.log.error(
-                    "%s: %s (%s)\n    log: %s",
-                    row.status.value,
-                    row.job_id,
-                    parameters,
-                    self.store.job(row.job_id).stderr,
-                )
+                log = "" if row.status is JobStatus.PENDING else f"\n    log: {self.store.job(row.job_id).stderr}"
+                self.log.error("%s: %s (%s)%s", row.status.value, row.job_id, parameters, log)
             raise AirflowFailException(
-                f"{len(unfinished)} of {len(rows)} jobs of run {self.plan.run!r} are not done: they are listed above"
-                " with their logs. Fix the cause and trigger the DAG again: jobs that are done are reused."
+                f"{len(unfinished)} of {len(rows)} jobs of run {self.plan.run!r} are not done: they are listed above,"
+                " those that failed with their logs; pending ones were not started. Fix the cause and trigger the DAG"
+                " again: jobs that are done are reused."
             )
         for asset in self.outlets:
             context["outlet_events"][asset].extra = summary

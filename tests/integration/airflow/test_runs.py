@@ -281,3 +281,20 @@ def test_a_task_that_finds_another_lab_stops(
     assert "started with lab" in log
     assert "Trigger the DAG again" in log
     assert set(experiment.executions()) == {"p1"}
+
+
+def test_a_run_that_airflow_made_from_an_older_build_says_so(
+    airflow_api: AirflowApi, airflow_instance: AirflowInstance, experiment: Experiment, deploy: Deploy
+) -> None:
+    dag_id = deploy(seeds=1, temperatures=2)
+    airflow_instance.suspend("dag-processor")
+    try:
+        experiment.write(seeds=1, temperatures=3)
+        run_id, state = run(airflow_api, dag_id)
+    finally:
+        airflow_instance.resume("dag-processor")
+    assert state == "failed"
+    log = airflow_api.log_text(dag_id, run_id, "open_lab")
+    assert "has 2 instances, not 3" in log
+    assert "Airflow has not read the new build yet" in log
+    assert not experiment.executions()

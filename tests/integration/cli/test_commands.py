@@ -43,7 +43,7 @@ def test_results_as_table_csv_and_json(lab: Path, tmp_path: Path) -> None:
         return done.stdout
 
     table = results("table")
-    assert re.search(r"^job +stage +status +seed +text +data *$", table, re.MULTILINE)
+    assert re.search(r"^job +stage +status +seed +text +outputs *$", table, re.MULTILINE)
     assert "[red]plain[/red]" in table
     assert len(results("csv").splitlines()) == 3
     rows = json.loads(results("json"))

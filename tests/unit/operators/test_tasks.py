@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_repx import repx_dags
-from airflow_provider_repx.errors import JobCancelledError, LabIntegrityError, StoreError
+from airflow_provider_repx.errors import JobCancelledError, StoreError
 from airflow_provider_repx.lab import read_lab
 from airflow_provider_repx.sensors.run import RepxRunSensor
 from tests.support.experiments import Experiment
@@ -47,12 +47,12 @@ class Instance:
         *,
         dag_id: str,
         run_ids: list[str],
-        states: list[str],
+        states: list[str] | None = None,
         task_ids: list[str] | None = None,
     ) -> int:
         assert (dag_id, run_ids) == (self.dag_id, [self.run_id])
         asked = self.states if task_ids is None else task_ids
-        return sum(state in states for task in asked for state in self.states.get(task, ()))
+        return sum(states is None or state in states for task in asked for state in self.states.get(task, ()))
 
 
 @pytest.fixture
@@ -70,6 +70,9 @@ def task_of(experiment: Experiment, task_id: str, *, dag_id: str = "repx_simulat
 def execute(task: Any, instance: Instance, **params: Any) -> Any:
     if instance.plan is None:
         instance.plan = task.plan.fingerprint
+    for chain in task.plan.chains:
+        for stage in chain.stages:
+            instance.states.setdefault(stage.task_id, ["scheduled"] * chain.width)
     return task.execute({"ti": instance, "params": params})
 
 
@@ -110,7 +113,7 @@ def test_one_job_that_cannot_be_started_leaves_the_other_jobs_of_its_task_alone(
     task = task_of(experiment, "simulate", max_mapped=1)
     with (experiment.lab / f"jobs/{task.stage.jobs[0]}/bin/main").open("a") as script:
         script.write("# tampered with\n")
-    with pytest.raises(LabIntegrityError, match=task.stage.jobs[0]):
+    with pytest.raises(AirflowFailException, match=task.stage.jobs[0]):
         execute(task, Instance(experiment.lab, "simulate", 0))
     started = {label for label in experiment.executions() if label.startswith("s")}
     assert len(started) == len(task.stage.jobs) - 1
@@ -206,3 +209,10 @@ def test_an_index_that_means_other_jobs_by_now_runs_none(experiment: Experiment)
     with pytest.raises(AirflowFailException, match="max_mapped"):
         execute(task, Instance(experiment.lab, "prepare", 0, plan=started_with))
     assert not experiment.executions()
+
+
+def test_a_dag_run_that_was_made_from_another_build_does_not_open_the_lab(experiment: Experiment) -> None:
+    instance = Instance(experiment.lab, "open_lab", states={"prepare": ["scheduled"]})
+    with pytest.raises(AirflowFailException, match="task prepare has 1 instances, not 2"):
+        execute(task_of(experiment, "open_lab"), instance)
+    assert not instance.pushed
