@@ -111,7 +111,15 @@ def test_a_small_pool_takes_one_point_after_the_other_to_its_end(
     airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy
 ) -> None:
     dag_id = deploy(seeds=1, temperatures=3, settings="cpus=1")
-    assert run(airflow_api, dag_id)[1] == "success"
+    gate = experiment.hold("p1")
+    run_id = airflow_api.trigger(dag_id).run_id
+    wait_until(
+        lambda: airflow_api.request("GET", "/pools/repx_local")["slots"] == 1,
+        timeout=60,
+        what="the pool that other tests have used to get its new size",
+    )
+    gate.unlink()
+    assert airflow_api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state == "success"
     order = list(experiment.executions())
     assert order[0] == "p1"
     points = [label[1:] for label in order[1:]]
