@@ -107,10 +107,10 @@ def test_a_run_goes_through_and_the_next_reuses_everything(
     assert experiment.executions()["s1.1"] == 1
 
 
-def test_a_small_pool_takes_one_point_after_the_other_to_its_end(
+def test_a_small_pool_brings_points_to_their_end_before_it_begins_others(
     airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy
 ) -> None:
-    dag_id = deploy(seeds=1, temperatures=3, settings="cpus=1")
+    dag_id = deploy(seeds=1, temperatures=5, settings="cpus=1")
     gate = experiment.hold("p1")
     run_id = airflow_api.trigger(dag_id).run_id
     wait_until(
@@ -122,8 +122,10 @@ def test_a_small_pool_takes_one_point_after_the_other_to_its_end(
     assert airflow_api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state == "success"
     order = list(experiment.executions())
     assert order[0] == "p1"
-    points = [label[1:] for label in order[1:]]
-    assert points[::2] == points[1::2], f"not depth-first: {order}"
+    # The scheduler may start one more point before it has seen that the second stage of the first one is ready.
+    measured = [position for position, label in enumerate(order) if label.startswith("m")]
+    simulated = [position for position, label in enumerate(order) if label.startswith("s")]
+    assert all(ended < begun for ended, begun in zip(measured[:-2], simulated[2:], strict=True)), order
 
 
 def test_a_failure_stays_its_own_and_is_explained(
