@@ -41,7 +41,11 @@ def pool_for(target: Target, partition: str | None) -> PoolPlan:
         description = f"CPUs of {place} of target {target.name}"
     else:
         description = f"CPUs of target {target.name}"
-    return PoolPlan(pool_name(target, partition), capacity.cpus if capacity is not None else None, description)
+    name = pool_name(target, partition)
+    if capacity is None:
+        return PoolPlan(name, None, description)
+    # The size is part of the description: whoever manages pools sees by it when the plan's size has changed.
+    return PoolPlan(name, capacity.cpus, f"{capacity.cpus} {description}")
 
 
 def slots_for(target: Target, resources: Resources, job_id: str) -> int:

@@ -360,3 +360,13 @@ def test_a_broken_lab_can_still_be_built_anew(settings: dict[str, Any]) -> None:
     (settings["lab"] / "revision/metadata-top.json").write_text("{")
     dags = repx_dags(**settings, flake="/srv/labs/ising#lab")
     assert sorted(dags) == ["repx_broken_lab_ising", "repx_lab_build"]
+
+
+def test_a_pool_of_another_size_is_described_in_another_way(settings: dict[str, Any]) -> None:
+    def pool(cpus: int) -> list[Any]:
+        first = repx_dags(**settings | {"cpus": cpus})["repx_simulation"].get_task("open_lab")
+        assert isinstance(first, OpenLabOperator)
+        return first.pools[0]
+
+    assert pool(2)[:2] == ["repx_local", 2]
+    assert pool(2)[2] != pool(3)[2], "the description tells that the planned size has changed"
