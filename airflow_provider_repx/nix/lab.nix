@@ -307,6 +307,8 @@ let
       throw "mkLab: runs must be an attribute set with at least one run"
     else if stray != [ ] then
       throw "mkLab: runs.${head stray} is no run made by callRun, but ${errors.kind runs.${head stray}}"
+    else if !isAttrs groups then
+      throw "mkLab: groups must be an attribute set of lists of runs, but it is ${errors.kind groups}"
     else if doubled != [ ] then
       throw "mkLab: more than one run is named '${head doubled}'; names of runs must differ"
     else

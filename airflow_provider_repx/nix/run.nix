@@ -197,6 +197,8 @@ in
       throw "${place}: name must be a text of letters, digits and + . _ -, but it is ${
         if isString name then "'${name}'" else errors.kind name
       }"
+    else if name == "top" then
+      throw "${place}: a run cannot be named 'top', since its metadata would overwrite the lab's own metadata-top.json"
     else if !isAttrs params then
       throw "${where}: params must be an attribute set, but it is ${errors.kind params}"
     else

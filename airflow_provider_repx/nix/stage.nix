@@ -238,12 +238,26 @@ let
         else
           written;
 
+      # A name such as "python3" would become a relative folder on the path, and the program would be missing at run time.
+      isPackage =
+        package:
+        isPath package
+        || values.isDerivation package
+        || (isAttrs package && (package ? bin || package ? out))
+        || (isString package && match "/.*" package != null);
       packageList =
         place: packages:
-        if isList packages then
+        let
+          strange = builtins.head (filter (package: !isPackage package) packages);
+        in
+        if !isList packages then
+          throw "${place}: runDependencies must be a list of packages, but it is ${errors.kind packages}"
+        else if all isPackage packages then
           packages
         else
-          throw "${place}: runDependencies must be a list of packages, but it is ${errors.kind packages}";
+          throw "${place}: runDependencies holds ${errors.kind strange}${
+            if isString strange then " '${strange}'" else ""
+          }, which is no package; write one such as pkgs.python3";
       packagesOf =
         part: packageList part.where part.runDependencies ++ packageList where (definition.runDependencies or [ ]);
 

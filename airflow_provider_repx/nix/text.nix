@@ -46,10 +46,14 @@ let
     number:
     let
       exponent = leadingExponent (toJSON number);
+      # Nix refuses to read a number beyond the largest float, instead of taking it as infinite.
+      isTooLarge = digits: exponent == 308 && digits > "17976931348623158";
       valueOf = digits: fromJSON (scaled digits exponent);
+      isAtMostNumber = digits: !isTooLarge digits && valueOf digits <= number;
+      isNumber = digits: !isTooLarge digits && valueOf digits == number;
       largestDigit =
         digits: candidate:
-        if candidate == 0 || valueOf "${digits}${toString candidate}" <= number then
+        if candidate == 0 || isAtMostNumber "${digits}${toString candidate}" then
           toString candidate
         else
           largestDigit digits (candidate - 1);
@@ -71,9 +75,9 @@ let
         let
           up = raised digits;
         in
-        if digits != "" && valueOf digits == number then
+        if digits != "" && isNumber digits then
           scaled digits exponent
-        else if digits != "" && up != null && valueOf up == number then
+        else if digits != "" && up != null && isNumber up then
           scaled up exponent
         else if stringLength digits > 18 then
           throw "repx-lib: cannot write the number ${toJSON number} exactly"

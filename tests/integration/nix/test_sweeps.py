@@ -114,6 +114,8 @@ def test_values_that_look_alike_are_kept_apart(nix: Nix, labs: Path) -> None:
         "9.999999999999999e-5",
         "4.9e-300",
         "1.7976931348623157e307",
+        "1.7976931348623157e308",
+        "1.23456789e308",
     ],
 )
 def test_floats_are_exact(nix: Nix, labs: Path, text: str) -> None:
