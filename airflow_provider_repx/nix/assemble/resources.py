@@ -1,7 +1,7 @@
 """Resource hints: inherited from the stages that a stage depends on.
 
 Memory, CPUs and time grow to the largest; partition and sbatch options are the stage's own, else the first
-dependency's. A key that a stage sets, even to nothing, is not inherited where it has no size to compare.
+dependency's. A key that a stage sets to nothing (`null`, an empty list) is not inherited at all.
 """
 
 from __future__ import annotations
