@@ -39,12 +39,16 @@ lint: install ## Check style, types and the floors' imports
 	$(BIN)/mypy -p airflow_provider_repx -p tools
 	$(BIN)/lint-imports
 
+.PHONY: tools-of-tests
+tools-of-tests:
+	@bash tools/install.sh tests
+
 .PHONY: test
-test: lint ## Check everything, with the tests that end within 15 minutes on two cores
+test: tools-of-tests lint ## Check everything, with the tests that end within 15 minutes on two cores
 	$(BIN)/pytest -m "not full" --cov --cov-report=term
 
 .PHONY: test-full
-test-full: lint ## Check everything, with the tests that take long
+test-full: tools-of-tests lint ## Check everything, with the tests that take long
 	$(BIN)/pytest --cov --cov-report=term
 
 .PHONY: clean

@@ -13,10 +13,23 @@ RepxError
 │   └── UnsupportedTargetError        the target asks for what cannot be honoured
 ├── PlanError                     a run that cannot be planned
 ├── StoreError                    the output store on disk
-│   └── JobInputError                 an input of a job cannot be resolved or is not there
+│   ├── StoreFullError                no space left, or over quota
+│   ├── JobInputError                 an input of a job cannot be resolved or is not there
+│   ├── StoreFullError                no space left, or over quota
+│   └── WorkItemsError                what a scatter left is not a JSON array of work items
 ├── JobError                      the outcome of a job
 │   ├── JobFailedError                it ran and failed; carries exit code and stderr
-│   └── JobCancelledError             it was killed on request
+│   ├── JobCancelledError             it was killed on request
+│   └── JobLostError                  the machine failed it (node, preemption, boot): another try may succeed
+├── TransportError                a target's machine cannot be reached, or the connection broke
+│   └── HostKeyError                  its host key is not known, or not the known one
+├── SlurmError                    Slurm cannot do what it was asked
+│   ├── SlurmNotFoundError            no Slurm commands on the target
+│   ├── SlurmSubmissionError          sbatch refuses the request itself; another try would end the same way
+│   ├── SlurmUnavailableError         the controller does not answer, or a limit is reached for now
+│   └── SlurmUnknownStateError        nobody could say until the deadline what became of a job
+├── DagError                      Airflow does not know a DAG or DAG run, or it cannot take what is asked
+├── CommandLineError              a command names what is not there, or contradicts itself: exit code 2
 └── NixError                      the nix command
     ├── NixNotFoundError              no nix on this machine
     ├── NixEvaluationError            the expression does not evaluate
@@ -30,11 +43,15 @@ from __future__ import annotations
 __all__ = [
     "CommandError",
     "CommandKilledError",
+    "CommandLineError",
     "CommandTimeoutError",
+    "DagError",
+    "HostKeyError",
     "JobCancelledError",
     "JobError",
     "JobFailedError",
     "JobInputError",
+    "JobLostError",
     "LabChangedError",
     "LabError",
     "LabFormatError",
@@ -51,10 +68,18 @@ __all__ = [
     "NixTransientError",
     "PlanError",
     "RepxError",
+    "SlurmError",
+    "SlurmNotFoundError",
+    "SlurmSubmissionError",
+    "SlurmUnavailableError",
+    "SlurmUnknownStateError",
     "StoreError",
+    "StoreFullError",
     "TargetError",
+    "TransportError",
     "UnitError",
     "UnsupportedTargetError",
+    "WorkItemsError",
 ]
 
 
@@ -117,6 +142,14 @@ class JobInputError(StoreError):
     """An input of a job cannot be resolved, or its producer's output is not there."""
 
 
+class WorkItemsError(StoreError):
+    """What a scatter left as its work items is missing, or is not a JSON array."""
+
+
+class StoreFullError(StoreError):
+    """A file system of the output store is full, or a quota is exceeded; the message says which."""
+
+
 class JobError(RepxError):
     """A job did not succeed."""
 
@@ -127,6 +160,46 @@ class JobFailedError(JobError):
 
 class JobCancelledError(JobError):
     """A job was killed on request."""
+
+
+class JobLostError(JobError):
+    """A job ended through no fault of its own: its node failed or did not boot, or it was preempted."""
+
+
+class TransportError(RepxError):
+    """A target's machine cannot be reached or the connection broke; a command under way may or may not have run."""
+
+
+class HostKeyError(TransportError):
+    """A machine's host key is not known, or it is not the one that is known: nobody may connect."""
+
+
+class SlurmError(RepxError):
+    """Slurm cannot do what it was asked."""
+
+
+class SlurmNotFoundError(SlurmError):
+    """There are no Slurm commands on the target."""
+
+
+class SlurmSubmissionError(SlurmError):
+    """Slurm refuses a submission for what it asks: account, partition, constraint, limits of a single job."""
+
+
+class SlurmUnavailableError(SlurmError):
+    """Slurm's controller does not answer, or a limit on the number of jobs is reached: a retry may succeed."""
+
+
+class SlurmUnknownStateError(SlurmError):
+    """What became of a job could not be found out until the deadline. It counts neither as success nor as failure."""
+
+
+class DagError(RepxError):
+    """Airflow does not know a DAG or a DAG run, or it is in no state for what is asked."""
+
+
+class CommandLineError(RepxError):
+    """A command line that names what is not there, or contradicts itself."""
 
 
 class CommandError(RepxError):

@@ -14,3 +14,6 @@ for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[_name]
 os.environ["AIRFLOW_HOME"] = _home
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+# Fixtures with throwaway Slurm clusters and SSH servers; shared by all tests of a session.
+pytest_plugins = ["tests.support.cluster"]

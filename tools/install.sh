@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Sets up what a checkout needs. `system`: programs from the distribution; `python`: the virtual environment .venv.
-# Called by the Makefile; both parts do nothing where everything is there already.
+# Sets up what a checkout needs. `system`: programs from the distribution; `tests`: more of them, which only tests use;
+# `python`: the virtual environment .venv. Called by the Makefile; each part does nothing where everything is there already.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly VENV=.venv
 readonly OLDEST=10 NEWEST=13 # of Python 3
+readonly POLICY=/usr/sbin/policy-rc.d
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -41,17 +42,57 @@ install_system() {
     has_nix || missing+=(nix-bin)
     command -v git >/dev/null || missing+=(git)
     ((${#missing[@]})) || return 0
-    if ((EUID == 0)) && command -v apt-get >/dev/null; then
-        say "Installing Debian packages: ${missing[*]}"
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq </dev/null >&2
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2
+    if can_install; then
+        install_packages "${missing[@]}"
     else
         say "These are missing and can only be installed by an administrator:"
         say "  Debian, Ubuntu:   sudo apt-get install --no-install-recommends ${missing[*]}"
         say "  other systems:    Nix 2.8 or newer from https://nixos.org/download (labs cannot be built without it),"
         say "                    Python 3.$OLDEST to 3.$NEWEST with its venv module, git"
     fi
+}
+
+# Slurm with accounting, sshd, login shells that differ from bash: tests start clusters and servers of their own.
+install_tests() {
+    local missing=()
+    has shellcheck || missing+=(shellcheck)
+    has slurmctld slurmd sbatch munged || missing+=(slurm-wlm munge)
+    has slurmdbd mariadbd mariadb-install-db || missing+=(slurmdbd slurm-wlm-mysql-plugin mariadb-server)
+    has sshd ssh ssh-keygen || missing+=(openssh-server openssh-client)
+    has tcsh fish zsh || missing+=(tcsh fish zsh)
+    ((${#missing[@]})) || return 0
+    if can_install; then
+        without_services install_packages "${missing[@]}"
+    else
+        say "Tests that need one of these are skipped: ${missing[*]}"
+    fi
+}
+
+# Whether all of these programs are there; daemons lie where not every user's PATH leads.
+has() {
+    local program
+    for program; do
+        PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$program" >/dev/null || return 1
+    done
+}
+
+can_install() { ((EUID == 0)) && command -v apt-get >/dev/null; }
+
+install_packages() {
+    say "Installing Debian packages: $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq </dev/null >&2
+    apt-get install -y -qq --no-install-recommends "$@" </dev/null >&2
+}
+
+# Runs a command while no package may start its service: nobody asked for a database or a server of this machine.
+without_services() {
+    if [[ ! -e $POLICY ]]; then
+        trap 'rm -f "$POLICY"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$POLICY"
+        chmod 0755 "$POLICY"
+    fi
+    "$@"
 }
 
 install_python() {
@@ -70,9 +111,10 @@ install_python() {
 
 case ${1:-} in
     system) install_system ;;
+    tests) install_tests ;;
     python) install_python ;;
     *)
-        say "usage: $0 system | python"
+        say "usage: $0 system | tests | python"
         exit 2
         ;;
 esac
