@@ -2,27 +2,31 @@
 let
   errors = import ./errors.nix;
   text = import ./text.nix;
-  calls = import ./calls.nix { inherit errors; };
-  values = import ./values.nix { inherit errors text; };
+  paths = import ./paths.nix;
+  ordering = import ./order.nix { inherit errors; };
+  calls = import ./calls.nix { inherit errors paths; };
+  values = import ./values.nix { inherit errors paths text; };
   resources = import ./resources.nix { inherit errors; };
   utils = import ./utils.nix {
     inherit
       errors
       hostPkgs
+      paths
       text
       values
       ;
   };
   # Host tools in place of nixpkgs, for labs that run natively.
   hostPkgs = import ./host_pkgs.nix;
-  script = import ./script.nix { inherit errors; };
-  inputDefaults = import ./input_defaults.nix { inherit errors values; };
+  script = import ./script.nix { inherit errors values; };
+  inputDefaults = import ./input_defaults.nix { inherit errors paths values; };
   varying = import ./varying.nix { inherit text values; };
   stage = import ./stage.nix {
     inherit
       calls
       errors
       inputDefaults
+      paths
       resources
       scatterGather
       script
@@ -30,12 +34,13 @@ let
       varying
       ;
   };
-  scatterGather = import ./scatter_gather.nix { inherit calls errors; };
+  scatterGather = import ./scatter_gather.nix { inherit errors ordering; };
   wiring = import ./wiring.nix { inherit errors; };
   pipeline = import ./pipeline.nix {
     inherit
       calls
       errors
+      ordering
       stage
       wiring
       ;
@@ -52,8 +57,10 @@ let
     inherit
       calls
       errors
+      ordering
       run
       script
+      values
       ;
   };
 

@@ -79,10 +79,19 @@ let
     set = "an attribute set";
     string = "a text";
   };
+
+  kind = value: kinds.${builtins.typeOf value};
 in
 {
   # What a value is, with its article.
-  kind = value: kinds.${builtins.typeOf value};
+  inherit kind;
+
+  # A word out of a list that is not in it.
+  notAmong =
+    known: value:
+    "${
+      if builtins.isString value then "'${value}'${suggestion value known}" else kind value
+    } (known: ${quoted known})";
 
   inherit
     listed

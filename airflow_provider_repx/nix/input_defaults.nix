@@ -1,5 +1,9 @@
 # What an input of a stage holds when no other stage provides it.
-{ errors, values }:
+{
+  errors,
+  paths,
+  values,
+}:
 let
   inherit (builtins)
     attrNames
@@ -18,7 +22,9 @@ let
     let
       relative = if file == null then null else dirOf file + "/${value}";
     in
-    if isPath value || values.isDerivation value then
+    if isPath value && !pathExists value then
+      { error = "its default is missing: ${paths.missing value}"; }
+    else if isPath value || values.isDerivation value then
       { path = "${value}"; }
     else if !isString value then
       { error = "its default is ${errors.kind value}, not a path"; }

@@ -2,8 +2,10 @@
 {
   calls,
   errors,
+  ordering,
   run,
   script,
+  values,
 }:
 let
   inherit (builtins)
@@ -61,11 +63,26 @@ let
       mode = arguments.${attribute} or (if hasImages then default else "none");
     in
     if !elem mode containerModes then
-      throw "mkLab: ${attribute} is '${toString mode}'${errors.suggestion (toString mode) containerModes} (known: ${errors.quoted containerModes})"
+      throw "mkLab: ${attribute} is ${errors.notAmong containerModes mode}"
     else if mode != "none" && !hasImages then
       throw "mkLab: ${attribute} is '${mode}', but these pkgs have no dockerTools to build images with; use nixpkgs or ${attribute} = \"none\""
     else
       mode;
+
+  # The attribute of the run that a call means; `phrase` begins the message where there is none, or more than one.
+  attributeAmong =
+    runs: phrase: call:
+    let
+      attributes = attrNames runs;
+      found = calls.matching (map (name: { inherit name; call = runs.${name}; }) attributes) call;
+      names = map (candidate: candidate.name) found;
+    in
+    if names == [ ] then
+      throw "${phrase} a run that is not among the lab's runs (${errors.quoted attributes})"
+    else if builtins.tail names != [ ] then
+      throw "${phrase} a run that is written like each of ${errors.quoted names}; give the one that is meant a name with 'let', and use it in both places"
+    else
+      head names;
 
   # A run's dependencies as [ { attribute; type; } ].
   dependenciesOf =
@@ -74,15 +91,10 @@ let
       where = "run '${attribute}'";
       attributeOf =
         call:
-        let
-          found = filter (candidate: calls.same runs.${candidate} call) (attrNames runs);
-        in
-        if !calls.isKind "run" call then
-          throw "${where}: depends on ${errors.kind call}; dependencies are runs made by callRun, or [ run \"hard\" ] or [ run \"soft\" ]"
-        else if found == [ ] then
-          throw "${where}: depends on a run that is not among the lab's runs (${errors.quoted (attrNames runs)})"
+        if calls.isKind "run" call then
+          attributeAmong runs "${where}: depends on" call
         else
-          head found;
+          throw "${where}: depends on ${errors.kind call}; dependencies are runs made by callRun, or [ run \"hard\" ] or [ run \"soft\" ]";
       read =
         item:
         if !isList item then
@@ -97,9 +109,7 @@ let
             type = builtins.elemAt item 1;
           in
           if !elem type dependencyTypes then
-            throw "${where}: a dependency is of type ${
-              if isString type then "'${type}'${errors.suggestion type dependencyTypes}" else errors.kind type
-            } (known: ${errors.quoted dependencyTypes})"
+            throw "${where}: a dependency is of type ${errors.notAmong dependencyTypes type}"
           else
             {
               attribute = attributeOf (head item);
@@ -121,23 +131,6 @@ let
     in
     foldl' merge [ ] (map read runs.${attribute}.dependencies);
 
-  inOrder =
-    needs: names:
-    let
-      settle =
-        done: left:
-        let
-          ready = filter (name: builtins.all (need: elem need done) needs.${name}) left;
-        in
-        if left == [ ] then
-          done
-        else if ready == [ ] then
-          throw "mkLab: the runs ${errors.quoted left} depend on each other in a circle"
-        else
-          settle (done ++ [ (head ready) ]) (filter (name: name != head ready) left);
-    in
-    builtins.deepSeq needs (settle [ ] names);
-
   mkLab =
     arguments:
     let
@@ -157,7 +150,10 @@ let
       stray = filter (attribute: !(calls.isKind "run" runs.${attribute})) attributes;
       dependencies = mapAttrs (attribute: _: dependenciesOf runs attribute) runs;
       needs = mapAttrs (_: items: map (item: item.attribute) items) dependencies;
-      order = inOrder needs attributes;
+      order = ordering.inOrder {
+        where = "mkLab";
+        kind = "run";
+      } needs attributes;
 
       evaluated = mapAttrs (
         attribute: call:
@@ -181,15 +177,10 @@ let
 
       groupMember =
         group: member:
-        let
-          found = filter (attribute: calls.same runs.${attribute} member) attributes;
-        in
-        if !calls.isKind "run" member then
-          throw "mkLab: group '${group}' holds ${errors.kind member}, which is no run made by callRun"
-        else if found == [ ] then
-          throw "mkLab: group '${group}' holds a run that is not among the lab's runs (${errors.quoted attributes})"
+        if calls.isKind "run" member then
+          evaluated.${attributeAmong runs "mkLab: group '${group}' holds" member}.name
         else
-          evaluated.${head found}.name;
+          throw "mkLab: group '${group}' holds ${errors.kind member}, which is no run made by callRun";
 
       resolvedGroups = mapAttrs (
         group: members:
@@ -216,11 +207,14 @@ let
       image =
         name: attributesInside:
         import ./image.nix {
-          inherit name pkgs script;
+          inherit
+            name
+            pkgs
+            script
+            values
+            ;
           packages = concatMap (attribute: evaluated.${attribute}.packages) attributesInside;
-          parameters = map (attribute: {
-            inherit (evaluated.${attribute}.blueprint) axes name paths;
-          }) attributesInside;
+          mentions = map (attribute: evaluated.${attribute}.mentions) attributesInside;
         };
 
       imagesFor =
@@ -303,7 +297,9 @@ let
         shownGroups = resolvedGroups;
       };
     in
-    if !isAttrs runs || runs == { } then
+    if !isAttrs arguments then
+      throw "mkLab: expected { pkgs; repx-lib; gitHash; lab_version; runs; }, but got ${errors.kind arguments}"
+    else if !isAttrs runs || runs == { } then
       throw "mkLab: runs must be an attribute set with at least one run"
     else if stray != [ ] then
       throw "mkLab: runs.${head stray} is no run made by callRun, but ${errors.kind runs.${head stray}}"

@@ -2,6 +2,7 @@
 {
   calls,
   errors,
+  ordering,
   stage,
   wiring,
 }:
@@ -26,6 +27,9 @@ let
 
   unique = foldl' (found: item: if elem item found then found else found ++ [ item ]) [ ];
 
+  # How deep stages may be nested that a pipeline does not name.
+  depthLimit = 500;
+
   # Stages that others depend on without being named in the pipeline take the name of their file.
   collect =
     where: named:
@@ -34,29 +38,30 @@ let
         inherit name;
         call = named.${name};
       }) (attrNames named);
-      find = nodes: call: filter (node: calls.same node.call call) nodes;
       visit =
-        nodes: call:
-        if find nodes call != [ ] then
+        depth: nodes: call:
+        if calls.matching nodes call != [ ] then
           nodes
+        else if depth > depthLimit then
+          throw "${where}: stages that depend on each other, without being named in the pipeline, are nested more than ${toString depthLimit} deep; does one depend on itself, through functions that call it anew each time?"
         else
           let
             file = calls.fileName call.source;
             wanted = if file == null then "stage" else file;
-            name = builtins.elemAt (calls.uniqueNames (map (node: node.name) nodes ++ [ wanted ])) (length nodes);
+            name = calls.freeName (map (node: node.name) nodes) wanted;
           in
-          visitAll (nodes ++ [ { inherit call name; } ]) call;
+          visitAll (depth + 1) (nodes ++ [ { inherit call name; } ]) call;
       visitAll =
-        nodes: call:
+        depth: nodes: call:
         foldl' (
           found: item:
           let
             target = if isList item && item != [ ] then head item else item;
           in
-          if calls.isKind "stage" target then visit found target else found
+          if calls.isKind "stage" target then visit depth found target else found
         ) nodes call.dependencies;
     in
-    foldl' (nodes: node: visitAll nodes node.call) known known;
+    foldl' (nodes: node: visitAll 0 nodes node.call) known known;
 
   # A stage's dependencies as names.
   itemsOf =
@@ -69,7 +74,7 @@ let
       nameOf =
         target:
         if calls.isKind "stage" target then
-          (head (filter (node: calls.same node.call target) nodes)).name
+          (head (calls.matching nodes target)).name
         else
           throw "${consumer}: depends on ${errors.kind target}; dependencies are stages made by callStage, or [ stage \"output\" \"input\" ]";
       read =
@@ -94,23 +99,6 @@ let
           throw "${consumer}: a dependency in a list must be [ stage \"output\" \"input\" ]";
     in
     map read call.dependencies;
-
-  inOrder =
-    where: needs: names:
-    let
-      settle =
-        done: left:
-        let
-          ready = filter (name: all (need: elem need done) needs.${name}) left;
-        in
-        if left == [ ] then
-          done
-        else if ready == [ ] then
-          throw "${where}: the stages ${errors.quoted left} depend on each other in a circle"
-        else
-          settle (done ++ [ (head ready) ]) (filter (name: name != head ready) left);
-    in
-    builtins.deepSeq needs (settle [ ] names);
 
   # Inputs that the run itself fills: the stage asks for them, or it comes first in a run that depends on others.
   specialInputs =
@@ -237,7 +225,10 @@ in
             };
           };
 
-      order = inOrder where needs (map (node: node.name) nodes);
+      order = ordering.inOrder {
+        inherit where;
+        kind = "stage";
+      } needs (map (node: node.name) nodes);
       finished = listToAttrs (
         map (stageName: {
           name = stageName;
@@ -248,6 +239,7 @@ in
     {
       declared = concatMap (stageName: attrNames stages.${stageName}.defaults) order;
       packages = concatMap (stageName: finished.${stageName}.packages) order;
+      mentions = map (stageName: finished.${stageName}.mentions) order;
       scripts = builtins.mapAttrs (_: one: one.scripts) finished;
       blueprint = {
         inherit name;

@@ -192,6 +192,26 @@ in
           point: map (axisName: values.encode "${where}: params.${axisName}" point.${axisName}) axis.names
         ) axis.points;
       };
+
+      kept = definition.parametersDependencies or definition.paramsDependencies or [ ];
+
+      blueprint =
+        if undeclared != [ ] then
+          throw "${where}: params.${head undeclared} is declared by no stage of its pipelines${errors.suggestion (head undeclared) declared} (declared: ${
+            errors.listed (pipeline.unique (builtins.sort builtins.lessThan declared))
+          })"
+        else
+          {
+            inherit dependencies name;
+            axes = map encodedAxis axes;
+            pipelines = map (one: one.blueprint) pipelines;
+            # Kept with the lab: values may refer to them without Nix's knowing.
+            paths =
+              if isList kept then
+                map (dependency: "${dependency}") kept
+              else
+                throw "${where}: parametersDependencies must be a list of derivations, but it is ${errors.kind kept}";
+          };
     in
     if !isString name || match "[A-Za-z0-9_][A-Za-z0-9+._-]*" name == null then
       throw "${place}: name must be a text of letters, digits and + . _ -, but it is ${
@@ -205,26 +225,18 @@ in
       {
         inherit name;
         packages = concatMap (one: one.packages) pipelines;
+        # What a container of this run needs besides packages.
+        mentions = [
+          blueprint.axes
+          blueprint.paths
+          (map (one: one.mentions) pipelines)
+        ];
         stages = listToAttrs (
           genList (index: {
             name = elemAt pipelineNames index;
             value = (elemAt pipelines index).scripts;
           }) (length pipelines)
         );
-        blueprint =
-          if undeclared != [ ] then
-            throw "${where}: params.${head undeclared} is declared by no stage of its pipelines${errors.suggestion (head undeclared) declared} (declared: ${
-              errors.listed (pipeline.unique (builtins.sort builtins.lessThan declared))
-            })"
-          else
-            {
-              inherit dependencies name;
-              axes = map encodedAxis axes;
-              pipelines = map (one: one.blueprint) pipelines;
-              # Kept with the lab: values may refer to them without Nix's knowing.
-              paths = map (dependency: "${dependency}") (
-                definition.parametersDependencies or definition.paramsDependencies or [ ]
-              );
-            };
+        inherit blueprint;
       };
 }

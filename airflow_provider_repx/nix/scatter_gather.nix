@@ -1,5 +1,5 @@
 # The inside of a scatter-gather stage: scatter, a graph of steps with one sink, gather.
-{ calls, errors }:
+{ errors, ordering }:
 let
   inherit (builtins)
     attrNames
@@ -28,6 +28,9 @@ let
     "run"
     "runDependencies"
   ];
+
+  # RepX's runner looks for the work items in this file, whatever the output says.
+  workItems = "$out/work_items.json";
 
   required = [
     "scatter"
@@ -108,23 +111,6 @@ let
 
   unique = foldl' (found: item: if elem item found then found else found ++ [ item ]) [ ];
 
-  # Fails when steps depend on each other in a circle.
-  checkAcyclic =
-    where: needs:
-    let
-      settle =
-        done: left:
-        let
-          ready = filter (name: foldl' (ok: need: ok && elem need done) true needs.${name}) left;
-        in
-        if left == [ ] then
-          true
-        else if ready == [ ] then
-          throw "${where}: the steps ${errors.quoted left} depend on each other in a circle"
-        else
-          settle (done ++ ready) (filter (name: !(elem name ready)) left);
-    in
-    builtins.deepSeq needs (settle [ ] (attrNames needs));
 in
 {
   # What does not depend on parameters: which executables there are, their scripts and packages.
@@ -259,12 +245,19 @@ in
           stepExecutables;
     in
     if !(scatter.outputs ? work__items) then
-      throw "${where}, scatter: must have the output 'work__items', such as outputs.work__items = \"$out/work_items.json\""
+      throw "${where}, scatter: must have the output 'work__items', such as outputs.work__items = \"${workItems}\""
+    else if scatter.outputs.work__items != workItems then
+      throw "${where}, scatter: outputs.work__items is '${toString scatter.outputs.work__items}', but the work items are read from '${workItems}'; write that"
     else if !(scatter.outputs ? worker__arg) then
       throw "${where}, scatter: must have the output 'worker__arg', an example of one work item, such as outputs.worker__arg = { index = 0; }"
     else if !(gather.inputs ? worker__outs) then
       throw "${where}, gather: must have the input 'worker__outs', such as inputs.worker__outs = \"[]\""
-    else if !(checkAcyclic where needs) then
+    else if
+      ordering.inOrder {
+        inherit where;
+        kind = "step";
+      } needs stepNames == [ ]
+    then
       { }
     else if length sinks != 1 then
       throw "${where}: there must be exactly one step that no other step depends on, since gather reads its output, but there are ${toString (length sinks)}: ${errors.quoted sinks}"

@@ -1,5 +1,5 @@
 # The derivations: one per stage that composes and checks its scripts, and one that assembles the lab directory.
-{ errors }:
+{ errors, values }:
 let
   inherit (builtins)
     filter
@@ -45,7 +45,7 @@ let
     "python3"
   ];
 
-  binOf = package: "${package.bin or package.out or package}/bin";
+  binOf = package: "${values.programsOf package}/bin";
 
   systemOf = pkgs: pkgs.stdenv.hostPlatform.system or pkgs.system;
 
@@ -111,6 +111,7 @@ in
     {
       pkgs,
       name,
+      label,
       noChroot,
       executables,
     }:
@@ -118,7 +119,7 @@ in
       inherit name pkgs;
       task = "scripts";
       data = {
-        inherit executables;
+        inherit executables label;
         bash = "${pkgs.bash}/bin/bash";
         shellcheck = if pkgs ? shellcheck then "${binOf pkgs.shellcheck}/shellcheck" else null;
       };

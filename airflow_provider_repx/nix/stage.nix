@@ -3,6 +3,7 @@
   calls,
   errors,
   inputDefaults,
+  paths,
   resources,
   scatterGather,
   script,
@@ -81,9 +82,15 @@ let
     where: attribute: value:
     if isAttrs value then value else throw "${where}: ${attribute} must be an attribute set, but it is ${errors.kind value}";
 
-  bashReference = array: name: "\${${array}[\"${name}\"]}";
+  # Bash would not take such a name for a text, but for the end of it or for something to expand.
+  bashReference =
+    where: array: name:
+    if match ".*[]\"$`\\\\\n].*" name == null then
+      "\${${array}[\"${name}\"]}"
+    else
+      throw "${where}: ${array}: the name ${builtins.toJSON name} holds a character that bash gives a meaning; use letters, digits and _";
 
-  packagePath = package: "${package.bin or package.out or package}/bin";
+  packagePath = package: "${values.programsOf package}/bin";
 
   evaluate =
     {
@@ -132,6 +139,13 @@ let
         varyOver
         warnAboutDigits
         ;
+
+      boolean =
+        attribute: value:
+        if builtins.isBool value then
+          value
+        else
+          throw "${where}: ${attribute} must be true or false, but it is ${errors.kind value}";
 
       checkedName =
         attribute: given:
@@ -226,9 +240,9 @@ let
         let
           written = calls.apply part.run {
             inherit params pkgs;
-            inputs = mapAttrs (input: _: bashReference "inputs" input) executable.inputs;
+            inputs = mapAttrs (input: _: bashReference part.where "inputs" input) executable.inputs;
             outputs = executable.outputs;
-            parameters = mapAttrs (parameter: _: bashReference "parameters" parameter) defaults;
+            parameters = mapAttrs (parameter: _: bashReference part.where "parameters" parameter) defaults;
           };
         in
         if !isFunction part.run then
@@ -245,6 +259,12 @@ let
         || values.isDerivation package
         || (isAttrs package && (package ? bin || package ? out))
         || (isString package && match "/.*" package != null);
+      present =
+        place: package:
+        if isPath package && !builtins.pathExists package then
+          throw "${place}: runDependencies: ${paths.missing package}"
+        else
+          package;
       packageList =
         place: packages:
         let
@@ -253,7 +273,7 @@ let
         if !isList packages then
           throw "${place}: runDependencies must be a list of packages, but it is ${errors.kind packages}"
         else if all isPackage packages then
-          packages
+          map (present place) packages
         else
           throw "${place}: runDependencies holds ${errors.kind strange}${
             if isString strange then " '${strange}'" else ""
@@ -299,22 +319,24 @@ let
       finish =
         provided:
         let
+          executables = map (index: scriptOf provided index (elemAt parts index)) indexed;
           scripts = script.scriptsOf {
             inherit pkgs;
             name = values.storeName "repx-scripts-${name}";
-            noChroot = definition.__noChroot or false;
-            executables = map (index: scriptOf provided index (elemAt parts index)) indexed;
+            noChroot = boolean "__noChroot" (definition.__noChroot or false);
+            label = "stage '${name}'${if file == null then "" else " (${baseNameOf file})"}";
+            inherit executables;
           };
         in
         {
-          scripts = scripts // (definition.passthru or { });
+          scripts = scripts // attributeSet where "passthru" (definition.passthru or { });
           blueprint = {
             inherit name pname version;
             hash_mode =
               if builtins.elem mode hashModes then
                 mode
               else
-                throw "${where}: hashMode is '${toString mode}'${errors.suggestion (toString mode) hashModes} (known: ${errors.quoted hashModes})";
+                throw "${where}: hashMode is ${errors.notAmong hashModes mode}";
             kind = if isScatterGather then "scatter-gather" else "simple";
             parameters = encodedDefaults;
             resources = hints;
@@ -330,6 +352,10 @@ let
             }) shape;
           };
           packages = concatMap packagesOf parts;
+          mentions = [
+            encodedDefaults
+            (map (executable: executable.content) executables)
+          ];
         };
     };
 in

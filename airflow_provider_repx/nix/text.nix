@@ -1,9 +1,11 @@
 # Exact text of numbers. Nix's own conversions keep six digits, which would make distinct sweep points look alike.
 let
   inherit (builtins)
+    concatStringsSep
     elemAt
     fromJSON
     genList
+    head
     isFloat
     match
     stringLength
@@ -31,7 +33,7 @@ let
     in
     exponent + (if whole == "0" then -(zeros + 1) else stringLength whole - 1);
 
-  # `digits` with its first digit worth 10^exponent.
+  # `digits` with its first digit worth 10^exponent, in a form that every Nix reads.
   scaled =
     digits: exponent:
     let
@@ -40,8 +42,50 @@ let
     in
     "${whole}${if fraction == "" then "" else ".${fraction}"}e${toString exponent}";
 
-  # The shortest decimal text that reads back as the same positive number: digits are found one at a time, from the
-  # left, each the largest that does not exceed the number.
+  repeated = count: text: concatStringsSep "" (genList (_: text) count);
+
+  # The same as Python writes: plain from 0.0001 to 1e16, else with an exponent of at least two digits.
+  written =
+    { digits, exponent }:
+    let
+      count = stringLength digits;
+      magnitude = toString (if exponent < 0 then -exponent else exponent);
+      fraction = substring 1 count digits;
+    in
+    if exponent < -4 || exponent >= 16 then
+      "${substring 0 1 digits}${if fraction == "" then "" else ".${fraction}"}e${if exponent < 0 then "-" else "+"}${
+        if stringLength magnitude < 2 then "0" else ""
+      }${magnitude}"
+    else if exponent < 0 then
+      "0.${repeated (-exponent - 1) "0"}${digits}"
+    else if count <= exponent + 1 then
+      "${digits}${repeated (exponent + 1 - count) "0"}.0"
+    else
+      "${substring 0 (exponent + 1) digits}.${substring (exponent + 1) count digits}";
+
+  # The digits in Nix's own text of a positive number, without zeros around them.
+  digitsOf =
+    rounded:
+    let
+      parts = match "0*([0-9]*)\\.?([0-9]*)(e.*)?" rounded;
+      whole = elemAt parts 0;
+      all = if whole == "" then stripZeros (elemAt parts 1) else whole + elemAt parts 1;
+    in
+    head (match "([0-9]*[1-9])0*" all);
+
+  # Without the zero in front that stands there where Nix rounds up to the next power of ten.
+  normal =
+    { digits, exponent }@found:
+    if substring 0 1 digits == "0" then
+      normal {
+        digits = substring 1 (stringLength digits) digits;
+        exponent = exponent - 1;
+      }
+    else
+      found;
+
+  # The shortest decimal digits that read back as the same positive number: they are found one at a time, from the left,
+  # each the largest that does not exceed the number.
   shortest =
     number:
     let
@@ -76,9 +120,12 @@ let
           up = raised digits;
         in
         if digits != "" && isNumber digits then
-          scaled digits exponent
+          normal { inherit digits exponent; }
         else if digits != "" && up != null && isNumber up then
-          scaled up exponent
+          normal {
+            digits = up;
+            inherit exponent;
+          }
         else if stringLength digits > 18 then
           throw "repx-lib: cannot write the number ${toJSON number} exactly"
         else
@@ -86,18 +133,29 @@ let
     in
     extend "";
 
-  float =
+  # Nix's own text depends on its version: six digits in 2.8, all of them in later ones. It is taken where all agree, so
+  # that the same lab has the same jobs everywhere.
+  positive =
     number:
     let
       rounded = toJSON number;
-      isWhole = match "-?[0-9]+" rounded != null;
     in
-    if fromJSON rounded + 0.0 == number then
-      (if isWhole then "${rounded}.0" else rounded)
-    else if number < 0 then
-      "-${shortest (0.0 - number)}"
+    if fromJSON rounded + 0.0 == number && stringLength (digitsOf rounded) <= 6 then
+      written {
+        digits = digitsOf rounded;
+        exponent = leadingExponent rounded;
+      }
     else
-      shortest number;
+      written (shortest number);
+
+  float =
+    number:
+    if number == 0.0 then
+      "0.0"
+    else if number < 0 then
+      "-${positive (0.0 - number)}"
+    else
+      positive number;
 in
 {
   # A number's exact text; of a float always with a point or an exponent.

@@ -2,6 +2,7 @@
 {
   errors,
   hostPkgs,
+  paths,
   text,
   values,
 }:
@@ -26,6 +27,7 @@ let
     pathExists
     readDir
     replaceStrings
+    toJSON
     ;
 
   inherit (values) storeName;
@@ -81,6 +83,8 @@ let
     in
     if isPath src && !pathExists src then
       throw "${where}: there is no folder '${toString src}'"
+    else if isPath src && paths.isFile src then
+      throw "${where}: '${toString src}' is a file; give the folder that holds the entries"
     else
       filter wanted (attrNames found);
 
@@ -130,7 +134,7 @@ let
   scanAs =
     function:
     {
-      src,
+      src ? throw "utils.${function}: there is no 'src', the folder to look into",
       type ? "any",
       match ? null,
     }:
@@ -144,27 +148,38 @@ let
       pathOf = if isLocal source then ownPath source else name: "${source}/${name}";
     in
     if !(elem type typeNames) then
-      throw "${where}: type is '${toString type}'${errors.suggestion type typeNames} (known: ${errors.quoted typeNames})"
+      throw "${where}: type is ${errors.notAmong typeNames type}"
+    else if match != null && !isString match then
+      throw "${where}: match must be a regular expression as a text, but it is ${errors.kind match}"
     else
       sweep (map pathOf names);
 in
 {
   inherit str;
-  inherit (text) range;
+
+  range =
+    start: end:
+    if isInt start && isInt end then
+      text.range start end
+    else
+      throw "utils.range: both ends must be whole numbers, but they are ${toJSON start} and ${toJSON end}";
 
   list = value: if isList value then sweep value else throw "utils.list: expected a list, but got ${errors.kind value}";
 
   scan =
     arguments:
-    errors.onlyKnown {
-      where = "utils.scan";
-      known = [
-        "match"
-        "src"
-        "type"
-      ];
-      attributes = arguments;
-    } (scanAs "scan" arguments);
+    if !isAttrs arguments then
+      throw "utils.scan: expected { src; type; match; }, but got ${errors.kind arguments}"
+    else
+      errors.onlyKnown {
+        where = "utils.scan";
+        known = [
+          "match"
+          "src"
+          "type"
+        ];
+        attributes = arguments;
+      } (scanAs "scan" arguments);
 
   files =
     src:
@@ -224,7 +239,9 @@ in
   # One shell line that exports variables: a parameter value for stages that evaluate it.
   env =
     variables:
-    if variables == { } then
+    if !isAttrs variables then
+      throw "utils.env: expected an attribute set of variables, but got ${errors.kind variables}"
+    else if variables == { } then
       ""
     else
       "export ${concatStringsSep " " (map (name: "${name}=${quote (str variables.${name})}") (attrNames variables))}";

@@ -1,5 +1,9 @@
 # Parameter values, as the blueprint holds them: floats exact, paths and derivations as store paths.
-{ errors, text }:
+{
+  errors,
+  paths,
+  text,
+}:
 let
   inherit (builtins)
     concatStringsSep
@@ -12,6 +16,7 @@ let
     isString
     mapAttrs
     match
+    pathExists
     split
     toJSON
     ;
@@ -24,6 +29,8 @@ let
       value
     else if isFloat value then
       { float = text.number value; }
+    else if isPath value && !pathExists value then
+      throw "${where}: ${paths.missing value}"
     else if isPath value || isDerivation value then
       "${value}"
     else
@@ -40,6 +47,10 @@ let
 in
 {
   inherit encode isDerivation storeName;
+
+  # The output of a package that has its programs, unless a lab names another one.
+  programsOf =
+    package: if package.outputSpecified or false then package else package.bin or package.out or package;
 
   # What a stage's own functions see: store paths instead of paths, everything else as it is.
   plain = value: if isPath value || isDerivation value then "${value}" else value;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import subprocess
 import tempfile
@@ -68,36 +69,57 @@ def _check_syntax(bash: str, texts: list[str], label: str, folder: Path) -> None
     if sound:
         return
     for text in texts:
-        alone = folder / f"{label}.sh"
+        alone = folder / "script.sh"
         alone.write_text(text)
         code, output = _run([bash, "-n", str(alone)])
         if code != 0:
-            raise BlueprintError(f"{label}: the script is no valid bash:\n{output}\n{_numbered(text, output)}")
-
-
-def _numbered(script: str, output: str) -> str:
-    """The lines of `script` around the one that bash complains of."""
-    numbers = [int(word.rstrip(":")) for word in output.split() if word.endswith(":") and word[:-1].isdigit()]
-    if not numbers:
-        return ""
-    lines = script.splitlines()
-    first = max(0, numbers[-1] - 3)
-    return "\n".join(f"{first + offset + 1:5d}  {line}" for offset, line in enumerate(lines[first : numbers[-1] + 2]))
+            raise BlueprintError(f"{label}: the script is no valid bash:\n{_findings(output, text, alone, 0)}")
 
 
 def _check_style(shellcheck: str, text: str, label: str, folder: Path) -> None:
-    script = folder / f"{label}.sh"
+    script = folder / "script.sh"
     script.write_text(_STYLE_HEADER + text)
-    command = [shellcheck, "--shell=bash", "--severity=warning", f"--exclude={_INTERPOLATION_FINDINGS}", str(script)]
-    code, output = _run(command)
+    command = [shellcheck, "--shell=bash", "--severity=warning", "--format=gcc"]
+    code, output = _run([*command, f"--exclude={_INTERPOLATION_FINDINGS}", str(script)])
     if code == 1:
-        raise BlueprintError(f"{label}: ShellCheck objects to the script:\n{output}")
+        findings = _findings(output, text, script, _STYLE_HEADER.count("\n"))
+        raise BlueprintError(f"{label}: ShellCheck objects to the script:\n{findings}")
     if code not in (0, 127):
         raise BlueprintError(f"{label}: ShellCheck failed with exit code {code}:\n{output}")
 
 
+def _findings(output: str, text: str, script: Path, offset: int) -> str:
+    """What a checker says of `text`, by the lines of the text as the stage has it, and the lines around the last one.
+
+    `offset` is the number of lines that stood before the text in the file `script`.
+    """
+    said = []
+    number = None
+    for line in output.splitlines():
+        match = re.fullmatch(rf"{re.escape(str(script))}:(?: line)? ?([0-9]+):(.*)", line)
+        if match is None:
+            said.append(line)
+        else:
+            number = int(match.group(1)) - offset
+            said.append(f"line {number}:{match.group(2)}")
+    return "\n".join(said + ([] if number is None else _excerpt(text, number)))
+
+
+def _excerpt(text: str, number: int) -> list[str]:
+    """The line with this number and its neighbors, numbered."""
+    lines = text.splitlines()
+    first = max(0, number - 3)
+    return [f"{first + offset + 1:5d}  {line}" for offset, line in enumerate(lines[first : number + 2])]
+
+
+def _part(key: str) -> str:
+    return f"step '{key[len('step-') :]}'" if key.startswith("step-") else key
+
+
 def write_scripts(task: dict[str, Any], out: Path) -> None:
     """Check the texts of one stage's executables and write them, with their digests, to the file `out`.
+
+    The task's `label` is what messages call the stage.
 
     Raises `BlueprintError` for a text that bash or ShellCheck rejects.
     """
@@ -110,8 +132,9 @@ def write_scripts(task: dict[str, Any], out: Path) -> None:
             each = varying["each"] if "each" in varying else [varying["shared"]]
             for content in each:
                 content["digest"] = _digest(identity, content["text"], content["defaults"])
-            _check_syntax(task["bash"], [content["text"] for content in each], key, folder)
+            label = task["label"] if key == "main" else f"{task['label']}, {_part(key)}"
+            _check_syntax(task["bash"], [content["text"] for content in each], label, folder)
             if task["shellcheck"] is not None:
-                _check_style(task["shellcheck"], each[0]["text"], key, folder)
+                _check_style(task["shellcheck"], each[0]["text"], label, folder)
             checked[key] = {"path": executable["path"], "content": varying}
     out.write_text(json.dumps(checked, separators=(",", ":")))

@@ -26,9 +26,11 @@ from airflow_provider_repx.errors import (
     NixMissingAttributeError,
     NixNotFoundError,
     NixTimeoutError,
+    NixTransientError,
 )
 from airflow_provider_repx.operators.nix_build import NixBuildOperator
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
+from tests.support.nix import LIBRARY
 
 if TYPE_CHECKING:
     from airflow_provider_repx.building import Nix
@@ -78,9 +80,14 @@ def test_a_build_describes_the_lab_and_keeps_it(nix: Nix, lab_flake: str, tmp_pa
     assert [entry.name for entry in link.parent.iterdir()] == ["result"]
     assert json.loads(json.dumps(described)) == described
     assert {"building 1/1 whole", "whole> copying"} <= {entry["event"] for entry in logged}
-    command = [str(nix.executable.with_name("nix-store")), "--gc"]
-    subprocess.run(command, env=dict(nix.environment()), check=True, capture_output=True, timeout=60)
+    collector = nix.executable.with_name("nix-collect-garbage")
+    for options in ([], ["--delete-old"]):
+        command = [str(collector), *options]
+        subprocess.run(command, env=dict(nix.environment()), check=True, capture_output=True, timeout=60)
     assert path.is_dir()
+    link.unlink()
+    subprocess.run([str(collector)], env=dict(nix.environment()), check=True, capture_output=True, timeout=60)
+    assert not path.exists()
 
 
 def test_a_slice(nix: Nix, lab_flake: str) -> None:
@@ -122,6 +129,62 @@ def test_what_a_retry_cannot_cure_fails_at_once_with_its_cause(
     assert isinstance(caught.value.__cause__, cause)
     assert link.readlink() == before
     assert not list(tmp_path.glob(".result*"))
+
+
+LAB = """
+let
+  repx-lib = import LIBRARY;
+  stage = repx-lib.callStage ./measure.nix [ ];
+in
+repx-lib.mkLab {
+  inherit repx-lib;
+  pkgs = removeAttrs repx-lib.hostPkgs [ "shellcheck" ];
+  gitHash = "unknown";
+  lab_version = "1";
+  runs.sim = repx-lib.callRun { pipelines = [ (repx-lib.mkPipe { inherit stage; }) ]; } [ ];
+}
+"""
+
+STAGE = """
+{
+  pname = "measure";
+  run = _: "echo one\\nif true; then echo two\\nfi )\\necho four\\n";
+}
+"""
+
+
+def test_a_broken_script_is_reported_with_lab_stage_and_line(nix: Nix, tmp_path: Path) -> None:
+    lab = tmp_path / "lab.nix"
+    lab.write_text(LAB.replace("LIBRARY", str(LIBRARY)))
+    (tmp_path / "measure.nix").write_text(STAGE)
+
+    with pytest.raises(AirflowFailException) as caught:
+        operator(nix, file=lab).execute({})
+
+    assert isinstance(caught.value.__cause__, NixBuildError)
+    text = str(caught.value)
+    assert text.startswith(f"{lab} (its value): derivation 'repx-scripts-stage' failed to build")
+    assert "  > repx-lib: stage 'stage' (measure.nix): the script is no valid bash:\n" in text
+    assert "  > line 3: syntax error near unexpected token `)'\n" in text
+    assert "  >     3  fi )\n" in text
+
+
+def test_a_stage_that_is_not_there_is_reported_with_run_stage_and_path(nix: Nix, tmp_path: Path) -> None:
+    lab = tmp_path / "lab.nix"
+    lab.write_text(LAB.replace("LIBRARY", str(LIBRARY)))
+
+    with pytest.raises(AirflowFailException) as caught:
+        operator(nix, file=lab).execute({})
+
+    assert isinstance(caught.value.__cause__, NixEvaluationError)
+    stage = tmp_path / "measure.nix"
+    assert f"run 'sim', stage 'stage' ({stage}): there is no file '{stage}'" in str(caught.value)
+
+
+def test_a_network_that_is_not_there_may_be_retried(nix: Nix) -> None:
+    source = 'derivation { name = "x"; system = builtins.currentSystem; builder = builtins.fetchurl "URL"; }'
+    with pytest.raises(NixTransientError):
+        operator(nix, expr=source.replace("URL", "http://127.0.0.1:1/file"), allow_network=True).execute({})
 
 
 def test_a_timeout_may_be_retried(nix: Nix, lab_flake: str) -> None:

@@ -76,6 +76,19 @@ def test_names_and_resources_are_those_of_each_job(lab: Path) -> None:
     assert train["large"]["resource_hints"] == {"mem": "4G", "cpus": 1, "time": "00:10:00"}
 
 
+def test_every_example_is_part_of_the_lab(nix: Nix, flake: Path, tmp_path: Path) -> None:
+    examples = [file.relative_to(flake) for file in flake.rglob("*.nix") if "repx-lib" not in file.parts]
+    assert len(examples) >= 13
+    for number, example in enumerate(examples):
+        folder = Path(shutil.copytree(flake, tmp_path / str(number)))
+        (folder / example).write_text('throw "this example is looked at"')
+
+        finished = nix.command("eval", f"path:{folder}#lab.drvPath")
+
+        assert finished.returncode == 1, example
+        assert "this example is looked at" in finished.stderr or example.name == "flake.nix", example
+
+
 def test_a_run_can_be_built_alone(nix: Nix, flake: Path, lab: Path) -> None:
     alone = nix.build(f"path:{flake}#lab.runs.simulation").path
 

@@ -75,10 +75,11 @@ def test_layers_that_images_share_are_stored_once(nix: Nix, labs: Path) -> None:
     lab = nix.build(
         "--impure",
         "--expr",
-        f"with import {labs}/tools.nix; let images = import {labs}/docker_tools.nix; "
+        f"with import {labs}/tools.nix; let images = import {labs}/docker_tools.nix {{ }}; "
         "pkgs = repx-lib.hostPkgs // images repx-lib.hostPkgs; "
-        "run = name: callRun { inherit name; pipelines = [ (mkPipe { only = callStage producer [ ]; }) ]; } [ ]; "
-        'in lab { inherit pkgs; containerMode = "per-run"; runs = { a = run "a"; b = run "b"; }; }',
+        "run = name: packages: callRun { inherit name; pipelines = [ (mkPipe { "
+        "only = callStage (producer // { runDependencies = packages; }) [ ]; }) ]; } [ ]; "
+        'in lab { inherit pkgs; containerMode = "per-run"; runs = { a = run "a" [ ]; b = run "b" [ pkgs.rsync ]; }; }',
     ).path
 
     layers = list(lab.glob("images/*/*/layer.tar"))

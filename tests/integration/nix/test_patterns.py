@@ -254,7 +254,7 @@ def test_native_only_labs(nix: Nix, labs: Path) -> None:
     assert metadata(lab, "lightweight")["gitHash"] == "abc-dirty"
 
 
-DOCKER = "pkgs = pkgs // import {labs}/docker_tools.nix pkgs;"
+DOCKER = "pkgs = pkgs // import {labs}/docker_tools.nix {{ }} pkgs;"
 
 
 def image_of(lab: Path, run: str) -> str:

@@ -125,6 +125,29 @@ def test_floats_are_exact(nix: Nix, labs: Path, text: str) -> None:
     assert len(written) <= len(text) + 4
 
 
+def test_floats_are_written_as_python_writes_them(nix: Nix, labs: Path) -> None:
+    # Whatever this version of Nix makes of them: job ids follow from the texts.
+    texts = [
+        "0.1",
+        "5.0",
+        "-2.5",
+        "1e-07",
+        "1e-05",
+        "0.0001",
+        "999999.5",
+        "1000000.0",
+        "1e+16",
+        "1e+22",
+        "123456789.125",
+    ]
+    numbers = " ".join(f"({text.replace('1e', '1.0e').replace('+', '')})" for text in texts)
+
+    assert nix.eval("--impure", "--expr", f"with import {labs}/tools.nix; map utils.str [ {numbers} 0.0 ]") == [
+        *texts,
+        "0.0",
+    ]
+
+
 def test_a_script_that_holds_a_rounded_number_is_warned_about(nix: Nix, labs: Path) -> None:
     expression = (
         f"with import {labs}/tools.nix; (labOfStage {{ lr = [ 1.0e-7 2.0e-7 ]; }} (producer // {{ params.lr = 0.5; "
@@ -312,15 +335,55 @@ def test_environment_lines(nix: Nix, labs: Path) -> None:
     assert nix.eval("--impure", "--expr", expression) == "export NAME='it'\\''s $HOME' OMP_NUM_THREADS=1"
 
 
-def test_scripts_are_checked_when_the_lab_is_built(nix: Nix, labs: Path) -> None:
-    def error(text: str) -> str:
-        return nix.build_error(
-            "--impure", "--expr", f"with import {labs}/tools.nix; labOfStage {{ }} (producer // {{ run = _: {text}; }})"
-        )
+@pytest.mark.parametrize(
+    ("definition", "lines"),
+    [
+        (
+            'producer // { run = _: "echo a\\necho )\\necho c"; }',
+            [
+                "repx-lib: stage 'only': the script is no valid bash:",
+                "line 2: syntax error near unexpected token `)'",
+                "line 2: `echo )'",
+                "    1  echo a",
+                "    2  echo )",
+                "    3  echo c",
+            ],
+        ),
+        (
+            'producer // { run = _: "echo a\\nfor f in $(ls); do echo \\"$f\\"; done"; }',
+            [
+                "repx-lib: stage 'only': ShellCheck objects to the script:",
+                "line 2:10: error: Iterating over ls output is fragile. Use globs. [SC2045]",
+                "    1  echo a",
+                '    2  for f in $(ls); do echo "$f"; done',
+            ],
+        ),
+        (
+            'splitter // { gather = splitter.gather // { run = _: "fi"; }; }',
+            [
+                "repx-lib: stage 'only', gather: the script is no valid bash:",
+                "line 1: syntax error near unexpected token `fi'",
+                "line 1: `fi'",
+                "    1  fi",
+            ],
+        ),
+        (
+            'splitter // { steps.compute = splitter.steps.compute // { run = _: "fi"; }; }',
+            [
+                "repx-lib: stage 'only', step 'compute': the script is no valid bash:",
+                "line 1: syntax error near unexpected token `fi'",
+                "line 1: `fi'",
+                "    1  fi",
+            ],
+        ),
+    ],
+    ids=["bash", "ShellCheck", "gather", "step"],
+)
+def test_scripts_are_checked_when_the_lab_is_built(nix: Nix, labs: Path, definition: str, lines: list[str]) -> None:
+    error = nix.build_error("--impure", "--expr", f"with import {labs}/tools.nix; labOfStage {{ }} ({definition})")
 
-    assert "repx-lib: main: the script is no valid bash:" in error('"if true; then echo"')
-    finding = error('"cd /somewhere; for f in $(ls *.txt); do rm -rf \\"$f/\\"*; done"')
-    assert "ShellCheck objects to the script" in finding
+    log = [line.split("> ", 1)[1] for line in error.splitlines() if line.startswith("       > ")]
+    assert log == lines
 
 
 def test_the_text_after_a_script_s_last_line_does_not_matter(nix: Nix, labs: Path, tmp_path: Path) -> None:

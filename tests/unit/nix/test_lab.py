@@ -46,6 +46,7 @@ class Blueprint:
         scripts = self.folder / f"scripts-{name}-{len(self.runs)}.json"
         write_scripts(
             {
+                "label": f"stage '{name}'",
                 "bash": BASH,
                 "shellcheck": None,
                 "executables": [
@@ -265,14 +266,14 @@ def test_an_archive_without_a_manifest_is_no_image(tmp_path: Path) -> None:
 def scripts_task(text: str, shellcheck: str | None = None) -> dict[str, Any]:
     content = {"each": [{"text": "true", "defaults": {}}, {"text": text, "defaults": {}}]}
     executable = {"key": "main", "path": [], "identity": [], "content": content}
-    return {"bash": BASH, "shellcheck": shellcheck, "executables": [executable]}
+    return {"label": "stage 'a' (a.nix)", "bash": BASH, "shellcheck": shellcheck, "executables": [executable]}
 
 
 @pytest.mark.parametrize(
     "text", ["if true; then", "}", "echo 'unterminated", "f() {", "true; } ; { true", "true ) ; ( true", "case x in"]
 )
 def test_text_that_is_no_bash_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BlueprintError, match="main: the script is no valid bash"):
+    with pytest.raises(BlueprintError, match=r"^stage 'a' \(a.nix\): the script is no valid bash:\nline [12]: "):
         write_scripts(scripts_task(text), tmp_path / "scripts.json")
 
 
@@ -303,7 +304,7 @@ def test_what_shellcheck_says_counts(tmp_path: Path, code: int, message: str | N
     else:
         with pytest.raises(BlueprintError) as failure:
             write_scripts(task, tmp_path / "scripts.json")
-        assert str(failure.value) == f"main: {message}"
+        assert str(failure.value) == f"stage 'a' (a.nix): {message}"
 
 
 def test_a_mistake_ends_the_program_without_a_traceback(
@@ -319,7 +320,7 @@ def test_a_mistake_ends_the_program_without_a_traceback(
 
     assert ended.value.code == 1
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "repx-lib: main: the script is no valid bash:"
+    assert lines[0] == "repx-lib: stage 'a' (a.nix): the script is no valid bash:"
     assert "    1  fi" in lines
 
 
