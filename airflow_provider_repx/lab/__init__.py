@@ -17,7 +17,7 @@ from airflow_provider_repx.lab.models import (
 from airflow_provider_repx.lab.parameters import effective_parameters
 from airflow_provider_repx.lab.reader import read_lab
 from airflow_provider_repx.lab.reference import open_reference
-from airflow_provider_repx.lab.selection import downstream_of, select_jobs
+from airflow_provider_repx.lab.selection import downstream_of, matching_jobs, select_jobs
 from airflow_provider_repx.lab.units import format_memory, format_time, parse_memory, parse_time
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "effective_parameters",
     "format_memory",
     "format_time",
+    "matching_jobs",
     "open_reference",
     "parse_memory",
     "parse_time",

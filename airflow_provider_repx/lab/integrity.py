@@ -63,6 +63,10 @@ class Checksums:
         self._listed = listed
         self._folders = frozenset(path.split("/", 1)[0] for path in listed)
 
+    def listed(self, relative: str) -> str | None:
+        """The checksum that the manifest states for a path; `None` for one that it does not list."""
+        return self._listed.get(relative)
+
     def lists(self, relative: str) -> bool:
         """Whether the manifest vouches for the file by this path."""
         return relative in self._listed

@@ -93,6 +93,16 @@ class Lab:
                     self._runs[name] = self._read_run(name)
             return self._runs[name]
 
+    def checksum_of_run(self, name: str) -> str | None:
+        """The SHA-256 (hex) that the manifest states for a run's file, unread; `None` where it states none.
+
+        Raises:
+            LabLookupError: there is no such run.
+
+        """
+        self._must_know(name)
+        return self._checksums.listed(self._run_files[name])
+
     def runs_in_group(self, group: str) -> tuple[str, ...]:
         """The names of the runs of `group`, upstream runs first.
 

@@ -12,7 +12,7 @@ from airflow_provider_repx.errors import LabLookupError
 from airflow_provider_repx.lab.graph import topological_order
 from airflow_provider_repx.lab.models import Job, JobId, Run
 
-__all__ = ["downstream_of", "select_jobs"]
+__all__ = ["downstream_of", "matching_jobs", "select_jobs"]
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -31,18 +31,29 @@ def select_jobs(run: Run, patterns: Collection[str]) -> tuple[JobId, ...]:
     order = topological_order(run)
     if not patterns:
         return order
-    matcher = _Matcher(run)
-    wanted: set[JobId] = set()
-    for pattern in patterns:
-        found = matcher.match(pattern)
-        if not found:
-            raise LabLookupError(matcher.nothing(pattern))
-        wanted.update(found)
+    wanted = set(matching_jobs(run, patterns))
     # Downstream first, so that each job is looked at once, when all who need it are known.
     for job_id in reversed(order):
         if job_id in wanted:
             wanted.update(run.jobs[job_id].producers)
     return tuple(job_id for job_id in order if job_id in wanted)
+
+
+def matching_jobs(run: Run, patterns: Collection[str]) -> frozenset[JobId]:
+    """The jobs that match any of `patterns` themselves; patterns as in `select_jobs`, but none means no job.
+
+    Raises:
+        LabLookupError: a pattern matches nothing.
+
+    """
+    matcher = _Matcher(run)
+    matching: set[JobId] = set()
+    for pattern in patterns:
+        found = matcher.match(pattern)
+        if not found:
+            raise LabLookupError(matcher.nothing(pattern))
+        matching.update(found)
+    return frozenset(matching)
 
 
 def downstream_of(run: Run, ids: Iterable[JobId]) -> tuple[JobId, ...]:

@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
-from airflow_provider_repx.plan.models import Chain, PlannedStage, PoolPlan, RunPlan
+from airflow_provider_repx.plan.models import (
+    Chain,
+    PlannedPart,
+    PlannedScatterGather,
+    PlannedStage,
+    PlannedStep,
+    PoolPlan,
+    RunPlan,
+)
+from airflow_provider_repx.plan.options import PlanOptions
+from airflow_provider_repx.plan.packing import Chunk
 from airflow_provider_repx.plan.planner import plan_run
+from airflow_provider_repx.plan.slots import pool_limit
 from airflow_provider_repx.plan.summary import StageRow, describe, markdown_table
 
-__all__ = ["Chain", "PlannedStage", "PoolPlan", "RunPlan", "StageRow", "describe", "markdown_table", "plan_run"]
+__all__ = [
+    "Chain",
+    "Chunk",
+    "PlanOptions",
+    "PlannedPart",
+    "PlannedScatterGather",
+    "PlannedStage",
+    "PlannedStep",
+    "PoolPlan",
+    "RunPlan",
+    "StageRow",
+    "describe",
+    "markdown_table",
+    "plan_run",
+    "pool_limit",
+]

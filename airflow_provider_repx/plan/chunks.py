@@ -15,14 +15,15 @@ __all__ = ["Extent", "chunk_sizes"]
 
 @dataclass(frozen=True)
 class Extent:
-    """The size of a chain: its sweep points, and the tasks of each."""
+    """The size of a chain: its sweep points, the tasks of each, and how many points one task takes at `least`."""
 
     points: int
     tasks: int
+    least: int = 1
 
     def chunk(self, width: int) -> int:
-        """The smallest number of points per map index that needs at most `width` map indices."""
-        return -(-self.points // width)
+        """The smallest number of points per map index that is asked for and needs at most `width` map indices."""
+        return max(self.least, -(-self.points // width))
 
     def task_instances(self, width: int) -> int:
         """How many task instances the chain makes when it has at most `width` map indices."""

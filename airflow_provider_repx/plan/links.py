@@ -46,12 +46,16 @@ class _Builder:
     point_of: dict[JobId, int] = field(default_factory=dict)
 
     def place(self, position: int) -> None:
-        """Put the next stage, in topological order, into the chains that it can join, or into one of its own."""
+        """Put the next stage, in topological order, into the chains that it can join, or into one of its own.
+
+        A scatter-gather stage stays alone: its branches are mapped, and Airflow cannot map within a mapped group.
+        """
         stage = self.stages.all[position]
         upstream_chains = sorted({self.chain_of[up] for up in stage.upstream})
         joined = []
         for chain in upstream_chains:
-            pairing = self._pairing(position, chain)
+            alone = self._is_scatter_gather(position) or self._is_scatter_gather(self.members[chain][0])
+            pairing = None if alone else self._pairing(position, chain)
             if pairing is not None and not self._leads_to(chain, set(upstream_chains) - {chain}):
                 joined.append((chain, pairing))
         if joined:
@@ -68,6 +72,9 @@ class _Builder:
         for up in stage.upstream:
             if self.chain_of[up] != home:
                 self.downstream[self.chain_of[up]].add(home)
+
+    def _is_scatter_gather(self, position: int) -> bool:
+        return self.run.jobs[self.stages.all[position].jobs[0]].stage_type == "scatter-gather"
 
     def finished(self) -> tuple[LinkedStages, ...]:
         """The chains, in topological order."""

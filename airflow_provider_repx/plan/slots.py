@@ -10,9 +10,12 @@ from airflow_provider_repx.errors import PlanError
 from airflow_provider_repx.lab.models import JobId, ResourceHints, Run
 from airflow_provider_repx.plan.models import PoolPlan
 from airflow_provider_repx.targets.models import Capacity, Target
-from airflow_provider_repx.targets.resources import ResourceRules, Resources, resolve
+from airflow_provider_repx.targets.resources import ResourceRules, Resources, resolve, resolve_executable
 
-__all__ = ["Share", "pool_for", "pool_name", "shares", "slots_for"]
+__all__ = ["DEFAULT_POOL_SLOTS", "Share", "pool_for", "pool_limit", "pool_name", "shares", "slots_for"]
+
+DEFAULT_POOL_SLOTS = 128
+"""Slots of a pool of a cluster whose capacity nobody has told: as many as Airflow's own default pool has."""
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -26,10 +29,14 @@ class Share:
 
 
 def pool_name(target: Target, partition: str | None) -> str:
-    """The pool of a target, or of one partition of it on Slurm; ``None`` is the cluster's default partition."""
-    parts = ["repx", target.name]
-    if target.scheduler == "slurm" and partition is not None:
-        parts.append(partition)
+    """The pool of a target, or of one partition of it on Slurm.
+
+    ``None`` is the target's default partition; where it names none, the cluster's.
+    """
+    parts = [target.pool_prefix, target.name]
+    named = _partition(target, partition)
+    if target.scheduler == "slurm" and named is not None:
+        parts.append(named)
     return _FORBIDDEN.sub("_", "_".join(parts))
 
 
@@ -37,15 +44,25 @@ def pool_for(target: Target, partition: str | None) -> PoolPlan:
     """The pool that jobs of a partition draw from; one slot stands for one CPU."""
     capacity = _capacity(target, partition)
     if target.scheduler == "slurm":
-        place = f"partition {partition}" if partition is not None else "the default partition"
+        named = _partition(target, partition)
+        place = f"partition {named}" if named is not None else "the default partition"
         description = f"CPUs of {place} of target {target.name}"
     else:
         description = f"CPUs of target {target.name}"
     name = pool_name(target, partition)
     if capacity is None:
+        if target.scheduler == "slurm":
+            # A task whose pool does not exist is never scheduled, without a word.
+            return PoolPlan(name, DEFAULT_POOL_SLOTS, f"{description}: not known")
         return PoolPlan(name, None, description)
     # The size is part of the description: whoever manages pools sees by it when the plan's size has changed.
     return PoolPlan(name, capacity.cpus, f"{capacity.cpus} {description}")
+
+
+def pool_limit(target: Target, partition: str | None) -> int | None:
+    """How many slots jobs of a partition may take at once; `None` where nobody has told its capacity."""
+    capacity = _capacity(target, partition)
+    return None if capacity is None else capacity.cpus
 
 
 def slots_for(target: Target, resources: Resources, job_id: str) -> int:
@@ -58,7 +75,8 @@ def slots_for(target: Target, resources: Resources, job_id: str) -> int:
     cpus = resources.cpus or 1
     capacity = _capacity(target, resources.partition)
     if capacity is None:
-        return _power_of_two(cpus)
+        # A task that wants more slots than its pool has would wait forever.
+        return min(_power_of_two(cpus), DEFAULT_POOL_SLOTS) if target.scheduler == "slurm" else _power_of_two(cpus)
     needed = cpus
     if capacity.memory is not None and resources.mem is not None:
         needed = max(cpus, -(-resources.mem * capacity.cpus // capacity.memory))
@@ -92,18 +110,50 @@ class _Shares:
 
 
 def shares(run: Run, target: Target, rules: ResourceRules) -> tuple[Mapping[JobId, Share], tuple[PoolPlan, ...]]:
-    """What each job of the run takes, and the pools that are drawn from, sorted by name.
+    """What each simple job of the run takes, and the pools that are drawn from, sorted by name.
 
     Raises `TargetError` for a hint that is not an amount, and `PlanError` for a job that its pool could never hold.
     """
     worked_out = _Shares(target, rules)
-    found = {job_id: worked_out.of(job_id, run.jobs[job_id].resource_hints) for job_id in sorted(run.jobs)}
+    found = {
+        job_id: worked_out.of(job_id, run.jobs[job_id].resource_hints)
+        for job_id in sorted(run.jobs)
+        if run.jobs[job_id].stage_type == "simple"
+    }
     return found, tuple(worked_out.pools[name] for name in sorted(worked_out.pools))
 
 
+def part_shares(
+    run: Run, target: Target, rules: ResourceRules
+) -> tuple[Mapping[JobId, Mapping[str, Share]], tuple[PoolPlan, ...]]:
+    """What each executable of the run's scatter-gather jobs takes, and the pools that are drawn from.
+
+    Raises like `shares`; messages name the executable.
+    """
+    pools: dict[str, PoolPlan] = {}
+    found: dict[JobId, Mapping[str, Share]] = {}
+    for job_id in sorted(run.jobs):
+        job = run.jobs[job_id]
+        if job.stage_type != "scatter-gather":
+            continue
+        taken = {}
+        for executable in job.executables:
+            resources = resolve_executable(rules, target.name, job_id, job, executable)
+            pool = pool_for(target, resources.partition)
+            pools.setdefault(pool.name, pool)
+            taken[executable] = Share(slots_for(target, resources, f"{job_id} {executable}"), pool.name)
+        found[job_id] = taken
+    return found, tuple(pools[name] for name in sorted(pools))
+
+
+def _partition(target: Target, partition: str | None) -> str | None:
+    return partition if partition is not None else target.slurm.partition
+
+
 def _capacity(target: Target, partition: str | None) -> Capacity | None:
-    if target.scheduler == "slurm" and partition is not None:
-        return target.partitions.get(partition)
+    named = _partition(target, partition)
+    if target.scheduler == "slurm" and named is not None:
+        return target.partitions.get(named)
     return target.capacity
 
 

@@ -21,12 +21,21 @@ class StageRow:
 
 
 def describe(plan: RunPlan) -> tuple[StageRow, ...]:
-    """One row per task, upstream first; `stage` is the task id."""
-    return tuple(
+    """One row per task, upstream first, scatter-gather stages last; `stage` is the task id.
+
+    The row of a step counts jobs too: how many branches they have is known only once scatter has run.
+    """
+    chains = tuple(
         StageRow(stage.task_id, chain.points, chain.chunk, stage.pool, stage.slots)
         for chain in plan.chains
         for stage in chain.stages
     )
+    parts = tuple(
+        StageRow(part.task_id, len(group.jobs), group.chunk, part.pool, part.slots)
+        for group in plan.scatter_gathers
+        for part in group.parts
+    )
+    return chains + parts
 
 
 def markdown_table(plan: RunPlan) -> str:

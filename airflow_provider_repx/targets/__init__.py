@@ -10,7 +10,7 @@ from airflow_provider_repx.targets.config import (
     local_target,
 )
 from airflow_provider_repx.targets.host import host_capacity, with_host_capacity
-from airflow_provider_repx.targets.models import Capacity, ExecutionType, Scheduler, Target
+from airflow_provider_repx.targets.models import Capacity, ExecutionType, Scheduler, SlurmDefaults, Target
 from airflow_provider_repx.targets.resources import (
     ResourceRule,
     ResourceRules,
@@ -18,6 +18,7 @@ from airflow_provider_repx.targets.resources import (
     ResourceSettings,
     load_resource_rules,
     resolve,
+    resolve_executable,
     resource_file_paths,
 )
 from airflow_provider_repx.targets.support import require_supported
@@ -31,6 +32,7 @@ __all__ = [
     "ResourceSettings",
     "Resources",
     "Scheduler",
+    "SlurmDefaults",
     "Target",
     "default_config_path",
     "host_capacity",
@@ -40,6 +42,7 @@ __all__ = [
     "local_target",
     "require_supported",
     "resolve",
+    "resolve_executable",
     "resource_file_paths",
     "with_host_capacity",
 ]

@@ -19,7 +19,7 @@ from typing import Annotated
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from airflow_provider_repx.errors import TargetError, UnitError
-from airflow_provider_repx.lab.models import ResourceHints
+from airflow_provider_repx.lab.models import Job, ResourceHints
 from airflow_provider_repx.lab.units import parse_memory, parse_time
 from airflow_provider_repx.targets.toml_file import read_toml, validated
 
@@ -30,6 +30,7 @@ __all__ = [
     "Resources",
     "load_resource_rules",
     "resolve",
+    "resolve_executable",
     "resource_file_paths",
 ]
 
@@ -106,6 +107,28 @@ def resolve(rules: ResourceRules, target_name: str, job_id: str, hints: Resource
     for rule in rules.rules:
         if rule.matches(target_name, job_id):
             result = result.overridden_by(rule.resources)
+    return Resources(result.mem, result.cpus, result.time, result.partition, result.sbatch_opts or ())
+
+
+def resolve_executable(rules: ResourceRules, target_name: str, job_id: str, job: Job, executable: str) -> Resources:
+    """What one executable of a job asks for on a target; for `main` the same as `resolve`.
+
+    Scatter and gather: the defaults, the job's hints, their own hints, then every matching rule in order. Steps: what
+    the job asks for by `resolve`, then `worker_resources` of the defaults, the step's own hints, and
+    `worker_resources` of the last matching rule that has them. Raises `TargetError` when a hint is not an amount.
+    """
+    where = f"{job_id}: {executable}"
+    own = _from_hints(job.executables[executable].resource_hints or ResourceHints(), where)
+    result = rules.defaults.overridden_by(_from_hints(job.resource_hints, job_id))
+    matching = [rule for rule in rules.rules if rule.matches(target_name, job_id)]
+    if executable in ("scatter", "gather"):
+        result = result.overridden_by(own)
+    for rule in matching:
+        result = result.overridden_by(rule.resources)
+    if executable.startswith("step-"):
+        workers = [rule.worker_resources for rule in matching if rule.worker_resources is not None]
+        for settings in (rules.default_worker_resources, own, *workers[-1:]):
+            result = result.overridden_by(settings) if settings is not None else result
     return Resources(result.mem, result.cpus, result.time, result.partition, result.sbatch_opts or ())
 
 

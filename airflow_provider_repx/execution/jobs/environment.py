@@ -7,7 +7,9 @@ describe the machine, the user and how numeric libraries are to behave are passe
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 __all__ = ["PASSED_ON", "TOKEN_VARIABLE", "host_tools", "job_environment"]
@@ -79,8 +81,9 @@ def job_environment(inherited: Mapping[str, str], *, lab: Path, token: str, also
 
     ``PATH`` is the lab's own tools, then the inherited one, as in RepX.
     """
-    allowed = (*PASSED_ON, *also)
-    environment = {name: value for name, value in inherited.items() if _matches(name, allowed)}
+    allowed = _pattern((*PASSED_ON, *also))
+    never = _pattern(_NEVER)
+    environment = {name: value for name, value in inherited.items() if allowed.match(name) and not never.match(name)}
     tools = host_tools(lab)
     path = [str(tools)] if tools is not None else []
     path += [inherited["PATH"]] if inherited.get("PATH") else []
@@ -95,7 +98,6 @@ def host_tools(lab: Path) -> Path | None:
     return min(lab.glob("host-tools/*/bin"), default=None)
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    if any(fnmatch.fnmatchcase(name, pattern) for pattern in _NEVER):
-        return False
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+@cache
+def _pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, globs)))

@@ -1,4 +1,4 @@
-"""How a job ended, for people and for programs."""
+"""How a job, or one part of it, ended; for people and for programs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_repx.execution.store.attempt import Attempt, AttemptOutcome
+from airflow_provider_repx.execution.units import Unit
 from airflow_provider_repx.lab.models import JobId
 
 __all__ = ["JobOutcome", "describe_exit", "read_tail"]
@@ -37,6 +38,7 @@ class JobOutcome:
         stderr: Log of standard error, of all attempts.
         stderr_tail: The last lines that this attempt alone wrote to standard error.
         holder: Who made a reused outcome.
+        unit: The part of the job that this is about; absent, the job itself.
 
     """
 
@@ -54,12 +56,18 @@ class JobOutcome:
     peak_memory: int | None = None
     stderr_tail: tuple[str, ...] = ()
     holder: str | None = None
+    unit: Unit | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the job's id, and the part of it."""
+        return str(self.unit) if self.unit is not None else self.job_id
 
     def describe(self) -> str:
         """What to write into a log: one line, and for a job that did not succeed its last words and its logs' paths."""
         if self.status == "succeeded" and self.reused:
-            return f"{self.job_id}: reused, done by {self.holder}"
-        text = f"{self.job_id}: {self.status}"
+            return f"{self.name}: reused, done by {self.holder}"
+        text = f"{self.name}: {self.status}"
         text += f" in {self.seconds:.1f} s" if self.seconds is not None else ""
         text += f", {self.cpu_seconds:.1f} s of processor time" if self.cpu_seconds is not None else ""
         text += f", at most {self.peak_memory / 2**20:.0f} MiB per process" if self.peak_memory is not None else ""
@@ -76,8 +84,13 @@ class JobOutcome:
 
     def summary(self) -> dict[str, Any]:
         """The figures, as JSON can hold them; for an XCom."""
+        unit = self.unit if self.unit is not None and self.unit.part != "main" else None
+        part = {} if unit is None else {"part": unit.part}
+        step = {} if unit is None or unit.part != "step" else {"branch": unit.branch, "step": unit.step}
         return {
             "job": self.job_id,
+            **part,
+            **step,
             "status": self.status,
             "reused": self.reused,
             "exit_code": self.exit_code,

@@ -14,7 +14,7 @@ import psutil
 
 from airflow_provider_repx.execution.jobs.environment import TOKEN_VARIABLE
 
-__all__ = ["job_processes", "terminate_job"]
+__all__ = ["boot_ticks", "job_processes", "may_have_processes", "terminate_job"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,36 @@ def job_processes(token: str) -> list[psutil.Process]:
         found |= more
     living = [processes[pid] for pid in found if _is_alive(processes[pid])]
     return sorted(living, key=lambda process: (parents.get(process.pid) in found, _started(process), process.pid))
+
+
+def boot_ticks() -> int:
+    """Now, as ``/proc`` tells when a process started: in clock ticks since the machine started."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def may_have_processes(token: str, runner: int, since: int) -> bool:
+    """Whether `job_processes` can find anything of a job whose runner has ended; a fraction of its work.
+
+    `runner` was the runner's process id, and so that of its session; `since` are the `boot_ticks` from before it
+    started. What is left of a job is in that session or in one begun since, and there carries the token.
+    """
+    older = {0}
+    newer: set[int] = set()
+    entry = f"{TOKEN_VARIABLE}={token}".encode()
+    for name in os.listdir("/proc"):  # noqa: PTH208 - hundreds of names, for each job
+        if not name.isdigit():
+            continue
+        session = _session(int(name))
+        if session is None or session in older:
+            continue
+        if session == runner:
+            return True
+        if session not in newer:
+            # A leader that is gone tells nothing.
+            (newer if _start_ticks(session, default=since) >= since else older).add(session)
+        if session in newer and entry in _environment(int(name)):
+            return True
+    return False
 
 
 def terminate_job(token: str, *, grace: float, first: signal.Signals = signal.SIGTERM) -> bool:
@@ -104,6 +134,15 @@ def _session(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
+
+
+def _start_ticks(pid: int, *, default: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return default
+    # The command's name stands in parentheses and may hold anything, so the fields are counted from its end.
+    return int(text.rpartition(b")")[2].split()[19])
 
 
 def _started(process: psutil.Process) -> float:

@@ -1,11 +1,13 @@
-"""What is asked of this machine: one job."""
+"""What is asked of this machine: one job, or one part of a scatter-gather job."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_repx.execution.store import Claimant, OutputStore
+from airflow_provider_repx.execution.units import Unit, UnitPart
 from airflow_provider_repx.lab.models import JobId
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ __all__ = ["JobRequest"]
 
 @dataclass(frozen=True)
 class JobRequest:
-    """Run one job of a lab on this machine, unless it is done.
+    """Run one job of a lab on this machine, or one part of it, unless it is done.
 
     Attributes:
         lab: The lab, open, so that the script's checksum can be verified.
@@ -31,6 +33,9 @@ class JobRequest:
             asked for.
         execution_type: How the script is run.
         pass_environment: Names or patterns of further variables that the job inherits from the worker; never Airflow's.
+        part: ``main`` for a simple job; of a scatter-gather job ``scatter``, ``step`` or ``gather``.
+        branch: The branch of a step, from 0.
+        step: The name of a step.
 
     """
 
@@ -44,3 +49,11 @@ class JobRequest:
     time_limit: float | None = None
     execution_type: Literal["native"] = "native"
     pass_environment: tuple[str, ...] = ()
+    part: UnitPart = "main"
+    branch: int | None = None
+    step: str | None = None
+
+    @cached_property
+    def unit(self) -> Unit:
+        """What is to be run; raises `StoreError` when `branch` and `step` do not belong to `part`."""
+        return Unit(self.job_id, self.part, self.branch, self.step)

@@ -79,11 +79,17 @@ stop() {
 trap 'stop cancelled' TERM INT HUP
 trap 'stop timeout' ALRM
 
-mkdir -p -- "$out" "$repx" || die "cannot create $out and $repx"
-rm -f -- "$repx/SUCCESS" "$repx/FAIL" || die "cannot remove the old markers in $repx"
+# Commands are started only where something has to be done: a thousand short jobs pay for each.
+[[ -d $out && -d $repx ]] || mkdir -p -- "$out" "$repx" || die "cannot create $out and $repx"
+if [[ -e $repx/SUCCESS || -e $repx/FAIL ]]; then
+  rm -f -- "$repx/SUCCESS" "$repx/FAIL" || die "cannot remove the old markers in $repx"
+fi
 { : >>"$repx/stdout.log" && : >>"$repx/stderr.log"; } || die "cannot write the logs in $repx"
-stderr_offset=$(stat -c %s -- "$repx/stderr.log") || stderr_offset=0
-claim_text=$(cat -- "$claim") || claim_text=null
+stderr_offset=0
+[[ ! -s $repx/stderr.log ]] || stderr_offset=$(stat -c %s -- "$repx/stderr.log") || stderr_offset=0
+# `read` fails where no NUL byte ends the text, so that tells nothing.
+{ IFS= read -r -d '' claim_text <"$claim"; } 2>/dev/null
+[[ -n ${claim_text:-} ]] || claim_text=null
 now; readonly started=$REPLY
 
 # Another execution type wraps the command here.
@@ -130,8 +136,8 @@ fi
 {
   printf '{"token":"%s","outcome":"%s","cause":"%s","exit_code":%d,"started":%s,"ended":%s,"cpu_seconds":%s,' \
     "$token" "$outcome" "$cause" "$status" "$started" "$ended" "$cpu_seconds" &&
-  printf '"host":"%s","execution_type":"%s","stderr_offset":%d,"claim":%s}\n' \
-    "$HOSTNAME" "$execution_type" "$stderr_offset" "${claim_text:-null}"
+  printf '"host":"%s","execution_type":"%s","stderr_offset":%d,"slurm_id":"%s","node":"%s","claim":%s}\n' \
+    "$HOSTNAME" "$execution_type" "$stderr_offset" "${slurm_id:-}" "${node:-}" "${claim_text:-null}"
 } >"$record" || { rm -f -- "$record"; die "cannot write the record in $repx"; }
 mv -fT -- "$record" "$repx/attempt.json" || die "cannot write $repx/attempt.json"
 

@@ -13,12 +13,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from airflow_provider_repx.errors import StoreError
-from airflow_provider_repx.execution.jobs.processes import job_processes, terminate_job
+from airflow_provider_repx.execution.jobs.processes import (
+    boot_ticks,
+    job_processes,
+    may_have_processes,
+    terminate_job,
+)
 from airflow_provider_repx.execution.store import Claim, JobPaths
 from airflow_provider_repx.execution.store.attempt import Attempt, read_attempt, settle_markers, write_attempt
 
@@ -33,10 +38,12 @@ _KIB = 1024
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start: an executable under a runner, with which environment and limits (seconds)."""
+    """What to start: an executable under a runner, with which files, environment and limits (seconds)."""
 
     runner: Path
     executable: Path
+    inputs: Path
+    parameters: Path
     environment: Mapping[str, str]
     execution_type: str
     grace: float
@@ -72,12 +79,14 @@ def supervise(launch: Launch, paths: JobPaths, claim: Claim, stopped: Callable[[
     offset = paths.stderr.stat().st_size if paths.stderr.exists() else 0
     with tempfile.TemporaryFile() as complaints:
         process = None
+        since = boot_ticks()
         try:
             process = _start(launch, paths, claim, complaints)
             if stopped():
                 terminate_job(token, grace=launch.grace)
             ended = _wait(process, launch, paths, token)
-            _end_leftovers(token, launch.grace)
+            if may_have_processes(token, process.pid, since):
+                _end_leftovers(token, launch.grace)
         except BaseException:
             _log.warning("interrupted: ending the job's processes")
             _kill_all(token, launch.grace)
@@ -88,7 +97,11 @@ def supervise(launch: Launch, paths: JobPaths, claim: Claim, stopped: Callable[[
         if attempt is None or attempt.token != token:
             attempt = _unrecorded(ended, _text(complaints), claim, started, offset)
             _record(paths, attempt)
-    return Supervised(attempt, _peak_memory(ended))
+    peak_memory = _peak_memory(ended)
+    if peak_memory is not None:
+        attempt = replace(attempt, peak_memory=peak_memory)
+        _add_to_record(paths, attempt)
+    return Supervised(attempt, peak_memory)
 
 
 def _start(launch: Launch, paths: JobPaths, claim: Claim, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -99,8 +112,8 @@ def _start(launch: Launch, paths: JobPaths, claim: Claim, complaints: IO[bytes])
         str(launch.runner),
         str(paths.out),
         str(paths.repx),
-        str(paths.inputs),
-        str(paths.parameters),
+        str(launch.inputs),
+        str(launch.parameters),
         str(launch.executable),
         claim.record.token,
         launch.execution_type,
@@ -240,6 +253,14 @@ def _record(paths: JobPaths, attempt: Attempt) -> None:
         settle_markers(paths, attempt)
     except (StoreError, OSError) as error:
         _log.warning("the outcome could not be written down: %s", error)
+
+
+def _add_to_record(paths: JobPaths, attempt: Attempt) -> None:
+    """Write down what the runner could not know, as far as the store lets us."""
+    try:
+        write_attempt(paths.attempt, attempt)
+    except StoreError as error:
+        _log.warning("what the job has used could not be written down: %s", error)
 
 
 def _text(complaints: IO[bytes]) -> str:

@@ -4,7 +4,6 @@ from airflow_provider_repx.execution.store.attempt import Attempt
 from airflow_provider_repx.execution.store.claim import Claim, HeldClaim, claim_is_live, read_claim, try_claim
 from airflow_provider_repx.execution.store.claimant import Claimant, ClaimRecord
 from airflow_provider_repx.execution.store.completion import Completion, append_completions, reconcile
-from airflow_provider_repx.execution.store.inputs import parameters, resolve_inputs, write_inputs
 from airflow_provider_repx.execution.store.job_paths import JobPaths
 from airflow_provider_repx.execution.store.layout import OutputStore
 from airflow_provider_repx.execution.store.listing import JobStatus
@@ -24,11 +23,8 @@ __all__ = [
     "Results",
     "append_completions",
     "claim_is_live",
-    "parameters",
     "read_claim",
     "reconcile",
-    "resolve_inputs",
     "results",
     "try_claim",
-    "write_inputs",
 ]

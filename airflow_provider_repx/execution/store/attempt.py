@@ -7,7 +7,7 @@ attempt was made under, so nobody takes another attempt's outcome for their own.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +15,7 @@ from airflow_provider_repx.execution.store.claimant import ClaimRecord
 from airflow_provider_repx.execution.store.files import store_error, write_atomically
 from airflow_provider_repx.execution.store.job_paths import JobPaths
 
-__all__ = ["Attempt", "AttemptOutcome", "read_attempt", "settle_markers", "write_attempt"]
+__all__ = ["Attempt", "AttemptOutcome", "parse_attempt", "read_attempt", "reject", "settle_markers", "write_attempt"]
 
 AttemptOutcome: TypeAlias = Literal["succeeded", "failed", "cancelled"]
 
@@ -29,7 +29,9 @@ class Attempt:
 
     `exit_code` is the script's as a shell reports it (128 + n for signal n); `cause` is empty, or ``TIMEOUT``, or a
     sentence. `started` and `ended` are seconds since 1970, `cpu_seconds` those of all its processes together.
-    `stderr_offset` is where its part of ``stderr.log`` begins, in bytes.
+    `peak_memory` is the resident memory in bytes of its largest process; `None` where nobody could tell, or where it
+    stayed below what the supervising worker itself takes. `stderr_offset` is where its part of ``stderr.log`` begins,
+    in bytes.
     """
 
     token: str
@@ -42,6 +44,14 @@ class Attempt:
     host: str = ""
     stderr_offset: int = 0
     claim: ClaimRecord | None = None
+    slurm_id: str = ""
+    node: str = ""
+    peak_memory: int | None = None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """As the record's file holds it."""
+        data = {name: value for name, value in vars(self).items() if name != "claim"}
+        return data | {"claim": json.loads(self.claim.to_json()) if self.claim else None}
 
     @property
     def seconds(self) -> float:
@@ -63,11 +73,17 @@ def read_attempt(path: Path) -> Attempt | None:
         return None
 
 
+def parse_attempt(text: str) -> Attempt | None:
+    """A record from its text; `None` for one that cannot be read."""
+    try:
+        return _parse(json.loads(text))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def write_attempt(path: Path, attempt: Attempt) -> None:
     """Write a record in the runner's place, for an attempt whose runner could not; raises `StoreError`."""
-    data = {name: value for name, value in vars(attempt).items() if name != "claim"}
-    data["claim"] = json.loads(attempt.claim.to_json()) if attempt.claim else None
-    write_atomically(path, json.dumps(data).encode())
+    write_atomically(path, json.dumps(attempt.to_mapping()).encode())
 
 
 def settle_markers(paths: JobPaths, attempt: Attempt) -> None:
@@ -82,6 +98,21 @@ def settle_markers(paths: JobPaths, attempt: Attempt) -> None:
         marker.touch()
     except OSError as error:
         raise store_error(f"mark the job as {attempt.outcome}", marker, error) from error
+
+
+def reject(paths: JobPaths, attempt: Attempt, cause: str) -> Attempt:
+    """Turn an attempt whose script succeeded into a failed one, since its results are not what they have to be.
+
+    Only while holding the unit's claim. Returns the failed attempt; raises `StoreError`.
+    """
+    rejected = replace(attempt, outcome="failed", cause=cause)
+    try:
+        paths.success.unlink(missing_ok=True)
+    except OSError as error:
+        raise store_error("remove the marker of a success that was none", paths.success, error) from error
+    write_attempt(paths.attempt, rejected)
+    settle_markers(paths, rejected)
+    return rejected
 
 
 def _parse(data: Any) -> Attempt:
@@ -99,4 +130,7 @@ def _parse(data: Any) -> Attempt:
         host=str(data["host"]),
         stderr_offset=int(data["stderr_offset"]),
         claim=None if claim is None else ClaimRecord.from_mapping(claim),
+        slurm_id=str(data.get("slurm_id", "")),
+        node=str(data.get("node", "")),
+        peak_memory=data.get("peak_memory"),
     )

@@ -9,6 +9,11 @@ A claim whose lock can be taken is therefore dead, if the lock was the local ker
 `ClaimRecord.lock_decides`). Whoever takes over holds the dead claim's lock while renaming its own, locked claim over
 it. Since somebody else may have done so in between, a lock counts only if the file that it was taken on is still the
 one at that path.
+
+A claim of a job under Slurm has no lock: it ends with the record of its own attempt, or with a file
+``claim.over-<token>``. It is never removed or replaced: the next claim is linked beside it as ``claim.after-<token>``.
+Such a chain only grows, so one ``link`` decides who is next, whoever else is slow; the last claim of the chain is the
+one that counts. Claims of this machine come after such ones in the same way.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from pathlib import Path
 from types import TracebackType
 
 from airflow_provider_repx.errors import StoreError
+from airflow_provider_repx.execution.store.attempt import read_attempt
 from airflow_provider_repx.execution.store.claimant import Claimant, ClaimRecord
 from airflow_provider_repx.execution.store.files import store_error
 
@@ -95,16 +101,19 @@ def try_claim(path: Path, claimant: Claimant) -> Claim | HeldClaim:
         raise store_error("write the claim", temporary, error) from error
     try:
         while True:
-            if _link(temporary, path, descriptor):
-                return Claim(path, descriptor, record, None)
-            found = _seize(path)
+            place = _next_place(path)
+            if _link(temporary, place, descriptor):
+                return Claim(place, descriptor, record, None)
+            found = _seize(place)
             if isinstance(found, HeldClaim):
+                if _is_over(found.record, path):
+                    continue
                 os.close(descriptor)
                 return found
             if found is not None:
                 with found:
-                    temporary.rename(path)
-                    return Claim(path, descriptor, record, found.record)
+                    temporary.rename(place)
+                    return Claim(place, descriptor, record, found.record)
     except OSError as error:
         os.close(descriptor)
         raise store_error("claim the job", path, error) from error
@@ -117,8 +126,11 @@ def try_claim(path: Path, claimant: Claimant) -> Claim | HeldClaim:
 
 def claim_is_live(path: Path) -> bool:
     """Whether there is a claim that is alive, or of which nobody here can tell. Changes nothing."""
+    place, last = _last_claim(path)
+    if last is not None and last.authority == "slurm":
+        return not _is_over(last, path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -135,15 +147,8 @@ def claim_is_live(path: Path) -> bool:
 
 
 def read_claim(path: Path) -> ClaimRecord | None:
-    """What the claim at `path` says, dead or alive; `None` where there is none that can be read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return _read(descriptor)
-    finally:
-        os.close(descriptor)
+    """What the claim of the chain at `path` that counts says, dead or alive; `None` where none can be read."""
+    return _last_claim(path)[1]
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,56 @@ class _DeadClaim:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         os.close(self.descriptor)
+
+
+def _last_claim(path: Path) -> tuple[Path, ClaimRecord | None]:
+    """The last place of the chain that begins at `path`, and what the claim there says."""
+    record = _read_file(path)
+    while record is not None and record.authority == "slurm":
+        following = _read_file(_after(path, record))
+        if following is None:
+            break
+        path, record = _after(path, record), following
+    return path, record
+
+
+def _next_place(path: Path) -> Path:
+    """Where the next claim belongs, or where one is that is not over.
+
+    The end of a claim of Slurm's is marked before it gets a successor: the record that shows it will be replaced.
+    """
+    place, last = _last_claim(path)
+    if last is None or last.authority != "slurm" or not _is_over(last, path):
+        return place
+    _over(path, last).touch()
+    return _after(path, last)
+
+
+def _is_over(record: ClaimRecord, path: Path) -> bool:
+    """Whether a claim of Slurm's has ended; one of a machine ends with its lock."""
+    if record.authority != "slurm":
+        return False
+    attempt = read_attempt(path.with_name("attempt.json"))
+    return (attempt is not None and attempt.token == record.token) or _over(path, record).exists()
+
+
+def _after(path: Path, record: ClaimRecord) -> Path:
+    return path.with_name(f"claim.after-{record.token}")
+
+
+def _over(path: Path, record: ClaimRecord) -> Path:
+    return path.with_name(f"claim.over-{record.token}")
+
+
+def _read_file(path: Path) -> ClaimRecord | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return _read(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_locked(temporary: Path, record: ClaimRecord) -> int:

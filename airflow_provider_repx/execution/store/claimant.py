@@ -52,6 +52,7 @@ class ClaimRecord:
     """One claim: a claimant, and the process and moment that made it.
 
     `token` is new for each claim, so that an outcome can be told to belong to it. `created` is in seconds since 1970.
+    `array` is the name of the job array in Slurm, `index` the element of it, `user` whom it belongs to there.
     """
 
     claimant: Claimant
@@ -59,6 +60,9 @@ class ClaimRecord:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     process: ProcessIdentity = field(default_factory=ProcessIdentity.current)
     created: float = field(default_factory=time.time)
+    array: str = ""
+    index: int = -1
+    user: str = ""
 
     @property
     def lock_decides(self) -> bool:
@@ -86,7 +90,18 @@ class ClaimRecord:
             token=data["token"],
             process=ProcessIdentity(**data["process"]),
             created=float(data["created"]),
+            array=str(data.get("array", "")),
+            index=int(data.get("index", -1)),
+            user=str(data.get("user", "")),
         )
+
+    @classmethod
+    def parse(cls, text: str) -> ClaimRecord | None:
+        """From the content of a claim file; `None` when it cannot be read."""
+        try:
+            return cls.from_mapping(json.loads(text))
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def __str__(self) -> str:
         return f"{self.claimant}, {self.process}"

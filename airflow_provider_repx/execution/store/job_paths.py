@@ -10,7 +10,7 @@ __all__ = ["JobPaths"]
 
 @dataclass(frozen=True)
 class JobPaths:
-    """The files of one job, all below `root` (``<base_path>/outputs/<job>``).
+    """The files of one job (``<base_path>/outputs/<job>``) or of one part of a scatter-gather job, all below `root`.
 
     `claim` and `attempt` are this package's own additions; RepX's readers ignore them.
     """
@@ -66,3 +66,16 @@ class JobPaths:
     def attempt(self) -> Path:
         """How the last attempt ended; see `attempt`."""
         return self.repx / "attempt.json"
+
+    @property
+    def work_items(self) -> Path:
+        """What the scatter of a scatter-gather job has found: a JSON array with one item per branch."""
+        return self.root / "scatter" / "out" / "work_items.json"
+
+    def branch(self, number: int) -> Path:
+        """The folder of one branch of a scatter-gather job, counted from 0 in the order of the work items."""
+        return self.root / f"branch-{number}"
+
+    def work_item(self, branch: int) -> Path:
+        """The item that a branch works on: compact JSON."""
+        return self.branch(branch) / "repx" / "work_item.json"

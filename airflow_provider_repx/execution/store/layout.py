@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_repx.errors import StoreError
+from airflow_provider_repx.execution.store.attempt import Attempt, read_attempt
 from airflow_provider_repx.execution.store.job_paths import JobPaths
 from airflow_provider_repx.execution.store.listing import JobStatus, job_status, job_statuses, succeeded_jobs
+from airflow_provider_repx.execution.store.parts import failed_part
 from airflow_provider_repx.lab.models import JobId
 
 __all__ = ["OutputStore"]
@@ -56,6 +58,11 @@ class OutputStore:
         """How far one job is."""
         return job_status(self.job(job_id))
 
+    def log(self, job_id: JobId) -> Path:
+        """The log that tells why a job failed: its own, or that of the first part of it that did."""
+        paths = self.job(job_id)
+        return (failed_part(paths) or paths).stderr
+
     def statuses(self, job_ids: Iterable[JobId]) -> Mapping[JobId, JobStatus]:
         """How far many jobs are: one listing, then a look at those that exist. Raises `StoreError`."""
         return job_statuses(self.outputs, job_ids)
@@ -63,3 +70,14 @@ class OutputStore:
     def succeeded(self, job_ids: Iterable[JobId]) -> frozenset[JobId]:
         """Those of the given jobs that are done. Raises `StoreError`."""
         return succeeded_jobs(self.outputs, job_ids)
+
+    def attempts(self, job_ids: Iterable[JobId]) -> Mapping[JobId, Attempt]:
+        """How the last attempt at each of the given jobs ended, where there is a record of it."""
+        found = ((job_id, read_attempt(self.job(job_id).attempt)) for job_id in job_ids)
+        return {job_id: attempt for job_id, attempt in found if attempt is not None}
+
+    def reconcile(self, job_ids: Iterable[JobId]) -> int:
+        """Make the completion log agree with the markers of the given jobs; see `completion.reconcile`."""
+        from airflow_provider_repx.execution.store.completion import reconcile  # noqa: PLC0415 - it needs this module
+
+        return reconcile(self, job_ids)

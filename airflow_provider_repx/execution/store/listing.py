@@ -10,15 +10,21 @@ from pathlib import Path
 from airflow_provider_repx.execution.store.claim import claim_is_live
 from airflow_provider_repx.execution.store.files import store_error
 from airflow_provider_repx.execution.store.job_paths import JobPaths
+from airflow_provider_repx.execution.store.parts import failed_part, is_any_part_running
 from airflow_provider_repx.lab.models import JobId
 
 __all__ = ["JobStatus", "existing_jobs", "job_status", "job_statuses", "succeeded_jobs"]
 
 
+_FEW = 64
+"""Jobs that are looked at one by one."""
+
+
 class JobStatus(str, Enum):
     """How far a job is.
 
-    `RUNNING`: somebody holds a live claim. `PENDING`: it was never run, or its last attempt was stopped.
+    `RUNNING`: somebody holds a live claim. `PENDING`: it was never run, or its last attempt was stopped. A
+    scatter-gather job that is not done is running when any part of it is, else failed when any part is.
     """
 
     SUCCEEDED = "succeeded"
@@ -34,12 +40,12 @@ def job_status(paths: JobPaths) -> JobStatus:
     """How far one job is."""
     if paths.success.exists():
         return JobStatus.SUCCEEDED
-    if claim_is_live(paths.claim):
+    if claim_is_live(paths.claim) or is_any_part_running(paths):
         return JobStatus.RUNNING
     # Between the first look and the second its claim may have ended with success.
     if paths.success.exists():
         return JobStatus.SUCCEEDED
-    return JobStatus.FAILED if paths.fail.exists() else JobStatus.PENDING
+    return JobStatus.FAILED if paths.fail.exists() or failed_part(paths) is not None else JobStatus.PENDING
 
 
 def existing_jobs(outputs: Path) -> frozenset[str]:
@@ -63,6 +69,23 @@ def job_statuses(outputs: Path, job_ids: Iterable[JobId]) -> Mapping[JobId, JobS
 
 
 def succeeded_jobs(outputs: Path, job_ids: Iterable[JobId]) -> frozenset[JobId]:
-    """Those of the given jobs that are done."""
-    existing = existing_jobs(outputs)
-    return frozenset(job_id for job_id in job_ids if job_id in existing and JobPaths(outputs / job_id).success.exists())
+    """Those of the given jobs that are done: one listing, then a look at the marker of each job that is there.
+
+    Few jobs are looked at without a listing, whose cost follows the store's size. A listing costs 0.5 microseconds per
+    job of the store, a look at a marker 4 (on a local file system).
+    """
+    asked = list(job_ids)
+    if len(asked) > _FEW:
+        existing = existing_jobs(outputs)
+        asked = [job_id for job_id in asked if job_id in existing]
+    # Plain strings: ten thousand path objects would take longer than the looks themselves.
+    folder = str(outputs)
+    return frozenset(job_id for job_id in asked if _exists(f"{folder}/{job_id}/repx/SUCCESS"))
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116 - see above
+    except OSError:
+        return False
+    return True

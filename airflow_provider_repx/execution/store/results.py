@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_repx.execution.store.inputs import expand_output
 from airflow_provider_repx.execution.store.layout import OutputStore
 from airflow_provider_repx.execution.store.listing import JobStatus
+from airflow_provider_repx.execution.store.templates import expand_output
 from airflow_provider_repx.lab import effective_parameters
 from airflow_provider_repx.lab.models import Job, JobId, Scalar
 

@@ -165,7 +165,10 @@ class Bench:
         return self.processes(job)
 
     def processes(self, job: JobId) -> list[psutil.Process]:
-        record = read_claim(self.paths(job).claim)
+        return self.processes_of(self.paths(job).claim)
+
+    def processes_of(self, claim: Path) -> list[psutil.Process]:
+        record = read_claim(claim)
         return job_processes(record.token) if record else []
 
     def completions(self) -> dict[JobId, bool]:
@@ -175,6 +178,6 @@ class Bench:
         self.gate.touch()
         for worker in self.workers:
             worker.close()
-        for spec in self.specs:
-            for process in self.processes(JobId(spec.id)):
+        for claim in self.store.outputs.glob("**/repx/claim"):
+            for process in self.processes_of(claim):
                 process.kill()

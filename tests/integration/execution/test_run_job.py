@@ -196,6 +196,8 @@ def test_peak_memory_is_that_of_the_job_not_of_the_worker(bench: Bench) -> None:
     peak = bench.run(large).peak_memory
     assert peak is not None
     assert 2**30 < peak < 2**31
+    attempts = bench.store.attempts([small, large])
+    assert [attempts[job].peak_memory for job in (small, large)] == [None, peak]
 
 
 def test_what_the_script_leaves_running_is_ended(bench: Bench) -> None:

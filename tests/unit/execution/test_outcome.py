@@ -12,6 +12,7 @@ from airflow_provider_repx.execution.jobs.outcome import describe_exit, read_tai
 from airflow_provider_repx.execution.store.attempt import Attempt, read_attempt, settle_markers, write_attempt
 from airflow_provider_repx.execution.store.claimant import Claimant, ClaimRecord
 from airflow_provider_repx.execution.store.job_paths import JobPaths
+from airflow_provider_repx.execution.units import Unit
 from airflow_provider_repx.lab import JobId
 
 pytestmark = pytest.mark.unit
@@ -41,6 +42,23 @@ def test_causes_in_words(attempt: Attempt, text: str) -> None:
 def outcome(**fields: object) -> JobOutcome:
     given = {"job_id": JobId("a-1.1"), "reused": False, "stdout": Path("/o"), "stderr": Path("/e")} | fields
     return JobOutcome(**given)  # type: ignore[arg-type]
+
+
+def test_a_part_of_a_job_says_which() -> None:
+    job = JobId("a-1.1")
+    step = outcome(status="succeeded", unit=Unit(job, "step", 3, "fit"))
+    assert step.describe() == "a-1.1 branch 3 step fit: succeeded"
+    assert {key: step.summary()[key] for key in ("job", "part", "branch", "step")} == {
+        "job": "a-1.1",
+        "part": "step",
+        "branch": 3,
+        "step": "fit",
+    }
+    gather = outcome(status="succeeded", unit=Unit(job, "gather"))
+    assert gather.describe() == "a-1.1 gather: succeeded"
+    assert gather.summary()["part"] == "gather"
+    assert "branch" not in gather.summary()
+    assert "part" not in outcome(status="succeeded", unit=Unit(job)).summary()
 
 
 def test_a_success_is_one_line() -> None:

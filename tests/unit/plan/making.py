@@ -41,9 +41,13 @@ class RunMaker:
         pipeline: str | None = None,
         axes: Mapping[str, Scalar] | None = None,
         stage_type: Literal["simple", "scatter-gather"] = "simple",
+        steps: Mapping[str, tuple[str, ...]] | None = None,
         **hints: object,
     ) -> JobId:
-        """Add a job `<name>-1.1`, which reads `data` of each job in `reads`, and return its id."""
+        """Add a job `<name>-1.1`, which reads `data` of each job in `reads`, and return its id.
+
+        `steps` are those of a scatter-gather job, with what each depends on; by default there is one, `only`.
+        """
         wired = {f"input_{number}": (producer, "data") for number, producer in enumerate(reads)} | dict(inputs or {})
         executable = Executable(
             path="bin/main",
@@ -59,7 +63,7 @@ class RunMaker:
             name=f"{name}-1.1",
             stage_type=stage_type,
             params=dict(params or {}),
-            executables={"main" if stage_type == "simple" else "gather": executable},
+            executables={"main": executable} if stage_type == "simple" else _parts(executable, steps),
             resource_hints=ResourceHints.model_validate(hints),
             stage=stage,
             pipeline=pipeline,
@@ -74,6 +78,14 @@ class RunMaker:
 
     def plan(self, target: Target | None = None, **options: Any) -> RunPlan:
         return plan_run(cast("Lab", self), "simulation", target, **options)
+
+
+def _parts(scatter: Executable, steps: Mapping[str, tuple[str, ...]] | None) -> dict[str, Executable]:
+    def part(*deps: str) -> Executable:
+        return Executable(path="bin/main", inputs=(), outputs={"data": "$out/data"}, deps=deps)
+
+    between = {f"step-{name}": part(*deps) for name, deps in (steps or {"only": ()}).items()}
+    return {"scatter": scatter, **between, "gather": part()}
 
 
 def prepare_simulate_measure(maker: RunMaker) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_repx.errors import PlanError, TargetError, UnsupportedTargetError
+from airflow_provider_repx.errors import TargetError, UnsupportedTargetError
 from airflow_provider_repx.lab import read_lab
 from airflow_provider_repx.plan import plan_run
 from airflow_provider_repx.targets import Capacity, ResourceRule, ResourceRules, ResourceSettings, Target, local_target
@@ -28,27 +28,20 @@ MACHINE = Target(name="local", base_path="/store", capacity=Capacity(cpus=16, me
     [
         ("repx-0.3.1/simple", "simulation-run"),
         ("repx-0.3.1/simple", "analysis-run"),
+        ("repx-0.3.1/reference", "simulation-run"),
         ("repx-0.3.1/reference", "analysis-run"),
+        ("repx-0.4.2/reference", "simulation-run"),
         ("repx-0.4.2/reference", "analysis-run"),
         ("repx-0.5.0/simple", "simulation-run"),
         ("repx-0.5.0/param-sweep", "sweep-run"),
         ("repx-0.5.0/param-sweep", "plot-run"),
         ("repx-0.5.0/mount-paths", "mount-paths-run"),
+        ("repx-0.5.0/reference", "simulation-run"),
         ("repx-0.5.0/reference", "analysis-run"),
     ],
 )
 def test_labs_made_by_repx(lab: str, run: str) -> None:
     check_golden(plan_run(read_lab(FIXTURES / lab), run), f"{lab.replace('/', '-')}-{run}")
-
-
-@needs_fixtures
-@pytest.mark.parametrize("version", ["0.3.1", "0.4.2", "0.5.0"])
-def test_scatter_gather_is_refused_by_name(version: str) -> None:
-    lab = read_lab(FIXTURES / f"repx-{version}/reference")
-    with pytest.raises(
-        PlanError, match="run simulation-run: stage stage-D-partial-sums: scatter-gather stages are not"
-    ):
-        plan_run(lab, "simulation-run")
 
 
 def test_a_lab_on_disk(tmp_path: Path) -> None:
@@ -209,13 +202,6 @@ def test_rules_may_tell_jobs_with_equal_hints_apart() -> None:
     assert {task: stage.slots for task, stage in maker.plan(rules=rules).stages.items()} == {"plot": 2, "train": 8}
 
 
-def test_scatter_gather_is_refused() -> None:
-    maker = RunMaker()
-    maker.add("sums", stage_type="scatter-gather")
-    with pytest.raises(PlanError, match="run simulation: stage sums: scatter-gather stages are not scheduled yet"):
-        maker.plan()
-
-
 def test_the_pool_is_planned_with_the_capacity_of_the_target() -> None:
     maker = RunMaker()
     maker.add("train")
@@ -235,8 +221,8 @@ def test_an_unreadable_hint_is_named() -> None:
 def test_a_target_that_cannot_be_honored_is_refused() -> None:
     maker = RunMaker()
     maker.add("train")
-    with pytest.raises(UnsupportedTargetError, match="address"):
-        maker.plan(local_target("/store").model_copy(update={"address": "cluster"}))
+    with pytest.raises(UnsupportedTargetError, match="bwrap"):
+        maker.plan(local_target("/store").model_copy(update={"execution_type": "bwrap"}))
 
 
 def test_a_run_without_jobs_has_an_empty_plan() -> None:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_repx.errors import PlanError
-from airflow_provider_repx.plan.slots import pool_for, pool_name, shares, slots_for
-from airflow_provider_repx.targets import Capacity, ResourceRules, Resources, Target
+from airflow_provider_repx.plan.slots import DEFAULT_POOL_SLOTS, pool_for, pool_limit, pool_name, shares, slots_for
+from airflow_provider_repx.targets import Capacity, ResourceRules, Resources, SlurmDefaults, Target
 from tests.unit.plan.making import RunMaker
 
 pytestmark = pytest.mark.unit
@@ -57,9 +57,22 @@ def test_a_job_that_no_partition_could_hold_is_refused() -> None:
     assert slots_for(CLUSTER, Resources(cpus=32, partition="gpu"), "x") == 32
 
 
-def test_an_unknown_partition_has_no_limit() -> None:
-    assert slots_for(CLUSTER, Resources(cpus=1000, partition="other"), "x") == 1024
-    assert pool_for(CLUSTER, "other").slots is None
+def test_a_partition_of_unknown_capacity_has_a_pool_that_holds_every_job() -> None:
+    pool = pool_for(CLUSTER, "other")
+    assert (pool.slots, pool.description) == (
+        DEFAULT_POOL_SLOTS,
+        "CPUs of partition other of target cluster: not known",
+    )
+    assert slots_for(CLUSTER, Resources(cpus=1000, partition="other"), "x") == DEFAULT_POOL_SLOTS
+    assert pool_limit(CLUSTER, "other") is None
+    assert pool_limit(CLUSTER, "gpu") == 32
+    assert pool_for(UNKNOWN, None).slots is None
+
+
+def test_jobs_that_name_no_partition_go_to_the_targets_own() -> None:
+    cluster = CLUSTER.model_copy(update={"slurm": SlurmDefaults(partition="gpu")})
+    assert pool_name(cluster, None) == "repx_cluster_gpu"
+    assert pool_limit(cluster, None) == 32
 
 
 def test_pools_are_named_after_target_and_partition() -> None:

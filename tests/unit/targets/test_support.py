@@ -18,18 +18,28 @@ def test_this_machine_runs_jobs_natively_also_of_runs_with_an_image() -> None:
 
 
 @pytest.mark.parametrize(
+    "what",
+    [
+        {"scheduler": "slurm"},
+        {"scheduler": "slurm", "address": "me@cluster"},
+        {"scheduler": "slurm", "ssh_connection": "login"},
+        # What concerns containers does not concern native jobs.
+        {"mount_host_paths": True, "mount_paths": (Path("/data"),), "node_local_path": Path("/scratch")},
+    ],
+)
+def test_slurm_here_and_elsewhere_is_supported(what: dict[str, object]) -> None:
+    require_supported(local_target("/store").model_copy(update=what), RUN)
+
+
+@pytest.mark.parametrize(
     ("field", "value", "told"),
     [
-        ("execution_type", "podman", "podman"),
-        ("scheduler", "slurm", "slurm"),
-        ("address", "me@cluster", "me@cluster"),
-        ("mount_host_paths", True, "true"),
-        ("mount_paths", (Path("/data"), Path("/opt")), "/data, /opt"),
-        ("node_local_path", Path("/scratch"), "/scratch"),
+        ("execution_type", "podman", "execution_type: podman"),
+        ("address", "me@cluster", "scheduler: local"),
+        ("ssh_connection", "login", "scheduler: local"),
     ],
 )
 def test_anything_else_is_refused(field: str, value: object, told: str) -> None:
     target = local_target("/store").model_copy(update={field: value})
-    message = rf"^run simulation: target local: {field}: {told} cannot be honored\. .+\.$"
-    with pytest.raises(UnsupportedTargetError, match=message):
+    with pytest.raises(UnsupportedTargetError, match=rf"^run simulation: target local: {told} cannot be honored.+\.$"):
         require_supported(target, RUN)

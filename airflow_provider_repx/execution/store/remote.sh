@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Questions to an output store and its completion log, asked from another machine. Needs bash 4.4 and coreutils.
+#
+#   remote status OUTPUTS    job ids on stdin, one a line; answers with "<state> <job id>" for each that exists
+#   remote settled OUTPUTS   answers the same for every job that succeeded or failed
+#   remote attempts OUTPUTS  job ids on stdin; answers with two lines, id and record, for each that has the record of an attempt
+#   remote log OUTPUTS       the completion log
+#   remote append OUTPUTS    records on stdin, appended to the completion log in one write
+#
+# The states are those of listing.py: succeeded, failed, running, pending; the marker SUCCESS is the truth.
+set -u
+
+die() {
+  printf '%s\n' "$*" >&2
+  exit 1
+}
+
+(( $# == 2 )) || die "needs a command and a folder, got $# arguments"
+readonly outputs=$2
+
+# The token in a claim or a record; empty without one. Both are JSON on a single line, written by this package.
+token_in() {
+  local line=''
+  REPLY=''
+  { IFS= read -r line <"$1"; } 2>/dev/null || [[ -n $line ]] || return 0
+  [[ $line =~ \"token\":\ ?\"([0-9a-f]+)\" ]] && REPLY=${BASH_REMATCH[1]}
+}
+
+# The token of the last claim: each may be followed by its successor's. Empty when that one is over.
+live_token() {
+  local path=$1/claim token=''
+  while token_in "$path" && [[ -n $REPLY ]]; do
+    token=$REPLY
+    path=$1/claim.after-$token
+  done
+  REPLY=$token
+  [[ -z $token || ! -e $1/claim.over-$token ]] || REPLY=''
+}
+
+# A claim is live until it is marked as over, or the record of its own attempt is there.
+state_of() {
+  local repx=$outputs/$1/repx claimed
+  if [[ -e $repx/SUCCESS ]]; then
+    REPLY=succeeded
+    return
+  fi
+  live_token "$repx"
+  claimed=$REPLY
+  token_in "$repx/attempt.json"
+  if [[ -n $claimed && $claimed != "$REPLY" ]]; then
+    REPLY=running
+  elif [[ -e $repx/SUCCESS ]]; then
+    REPLY=succeeded
+  elif [[ -e $repx/FAIL ]]; then
+    REPLY=failed
+  else
+    REPLY=pending
+  fi
+}
+
+case $1 in
+  status)
+    [[ -d $outputs ]] || exit 0
+    [[ -r $outputs && -x $outputs ]] || die "$outputs: cannot be read"
+    while IFS= read -r job; do
+      [[ -d $outputs/$job ]] || continue
+      state_of "$job"
+      printf '%s %s\n' "$REPLY" "$job"
+    done
+    ;;
+  settled)
+    shopt -s nullglob
+    for folder in "$outputs"/*/; do
+      folder=${folder%/}
+      job=${folder##*/}
+      state_of "$job"
+      [[ $REPLY != succeeded && $REPLY != failed ]] || printf '%s %s\n' "$REPLY" "$job"
+    done
+    ;;
+  attempts)
+    while IFS= read -r job; do
+      line=''
+      { IFS= read -r line <"$outputs/$job/repx/attempt.json"; } 2>/dev/null || [[ -n $line ]] || continue
+      printf '%s\n%s\n' "$job" "$line"
+    done
+    ;;
+  log)
+    [[ -e $outputs/completions.jsonl ]] || exit 0
+    exec cat -- "$outputs/completions.jsonl"
+    ;;
+  append)
+    mkdir -p -- "$outputs" || exit 1
+    records=$(cat) || exit 1
+    readonly log=$outputs/completions.jsonl
+    # A crash in the middle of a write leaves a line without its end; a record must not be glued to it.
+    [[ -s $log && -n $(tail -c 1 -- "$log") ]] && records=$'\n'$records
+    printf '%s\n' "$records" >>"$log" || exit 1
+    ;;
+  *) die "no command '$1'" ;;
+esac
