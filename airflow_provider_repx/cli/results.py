@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from airflow_provider_repx.cli.errors import command
-from airflow_provider_repx.cli.labs import lab_and_store
+from airflow_provider_repx.cli.labs import choose_lab
 from airflow_provider_repx.cli.tables import print_table
 from airflow_provider_repx.execution.store import OutputStore, Results
 from airflow_provider_repx.execution.store import results as results_of
@@ -17,8 +17,9 @@ __all__ = ["results"]
 @command
 def results(arguments: argparse.Namespace) -> None:
     """Print one row per job of a run."""
-    lab, store = lab_and_store(arguments)
-    table = results_of(lab, arguments.run, store)
+    chosen = choose_lab(arguments)
+    store = chosen.store
+    table = results_of(chosen.lab, arguments.run, store)
     if arguments.output == "csv":
         sys.stdout.write(table.to_csv())
     elif arguments.output == "json":

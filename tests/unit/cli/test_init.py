@@ -24,6 +24,9 @@ def test_any_directory_will_do(tmp_path: Path, name: str, capsys: pytest.Capture
     init(argparse.Namespace(directory=str(tmp_path / "x" / ".." / name), name=None))
     (command,) = (line for line in capsys.readouterr().out.splitlines() if "Build it:" in line)
     assert f"path:{tmp_path / name}#lab" in shlex.split(command)
+    with pytest.raises(RepxError, match="not empty"):
+        write_lab(tmp_path / name, "again")
+    assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".repx-init")]
     (dag_file,) = (tmp_path / name).glob("repx_*.py")
     compile(dag_file.read_text(), "dag", "exec")
 

@@ -1,0 +1,142 @@
+"""`airflow repx cancel`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_repx.cli.errors import command
+from airflow_provider_repx.cli.find import match_jobs
+from airflow_provider_repx.cli.labs import ChosenLab, choose_lab
+from airflow_provider_repx.cli.tables import counted, print_json, print_table
+from airflow_provider_repx.errors import DagError
+from airflow_provider_repx.execution.store import JobStatus, read_claim
+from airflow_provider_repx.lab import JobId, Run
+
+if TYPE_CHECKING:
+    from airflow_provider_repx.cli.airflow_dags import DagRunView
+
+__all__ = ["cancel"]
+
+_POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 120.0
+
+
+@command
+def cancel(arguments: argparse.Namespace) -> int:
+    """Mark DAG runs, or the tasks of some jobs, as failed."""
+    from airflow_provider_repx.cli.airflow_dags import fail_dag_run, fail_tasks  # noqa: PLC0415 - needs the database
+
+    chosen = choose_lab(arguments)
+    run = chosen.lab.run(arguments.run)
+    jobs = match_jobs(run, arguments.jobs) if arguments.jobs else ()
+    active = _active(chosen, run, arguments.dag_run)
+    rows = []
+    for dag_run in active:
+        if jobs:
+            tasks = _tasks_of(chosen, run, dag_run, jobs)
+            changed = fail_tasks(dag_run.dag_id, dag_run.run_id, tasks)
+        else:
+            changed = fail_dag_run(dag_run.dag_id, dag_run.run_id)
+        rows.append({"dag_id": dag_run.dag_id, "dag_run_id": dag_run.run_id, "tasks": changed})
+    if arguments.output == "json":
+        print_json(rows)
+    elif rows:
+        print_table([["dag", "cancelled dag run", "tasks changed"], *([*map(str, row.values())] for row in rows)])
+    else:
+        print(f"No DAG run of {chosen.dag_id(run.name)} is queued or running: nothing to do.")
+    return _wait(chosen, run, active, jobs) if arguments.wait else 0
+
+
+def _active(chosen: ChosenLab, run: Run, run_id: str | None) -> Sequence[DagRunView]:
+    from airflow_provider_repx.cli.airflow_dags import (  # noqa: PLC0415 - needs Airflow's database
+        active_dag_runs,
+        find_dag_run,
+        require_dag,
+    )
+
+    dag_id = chosen.dag_id(run.name)
+    if run_id is None:
+        active = active_dag_runs(dag_id)
+        if not active:
+            require_dag(dag_id)
+        return active
+    found = find_dag_run(dag_id, run_id)
+    return [found] if found.active else []
+
+
+def _tasks_of(
+    chosen: ChosenLab, run: Run, dag_run: DagRunView, jobs: Sequence[JobId]
+) -> Mapping[str, Collection[int] | None]:
+    """The task instances that hold jobs, as map indices (`None`: all) by task id.
+
+    Raises `DagError` where the DAG run was planned in another way than the lab is now.
+    """
+    from airflow_provider_repx.cli.airflow_dags import xcom  # noqa: PLC0415 - needs Airflow's database
+    from airflow_provider_repx.operators.base import OPEN_LAB_TASK_ID, PLAN_KEY  # noqa: PLC0415 - loads Airflow
+
+    plan = chosen.plan(run.name)
+    planned = xcom(dag_run.dag_id, dag_run.run_id, OPEN_LAB_TASK_ID, PLAN_KEY)
+    if planned not in (None, plan.fingerprint):
+        raise DagError(
+            f"DAG run {dag_run.run_id} was made from another version of the lab, or with other settings, so its tasks"
+            " are not known here. Cancel the whole DAG run, or the tasks in Airflow's web interface."
+        )
+    wanted = frozenset(jobs)
+    found: dict[str, Collection[int] | None] = {}
+    for chain in plan.chains:
+        for stage in chain.stages:
+            if indices := _indices(stage.task_id, stage.jobs, wanted, chain.chunk):
+                found[stage.task_id] = indices if chain.width > 1 else [-1]
+    for group in plan.scatter_gathers:
+        if len(group.jobs) == 1 and wanted.issuperset(group.jobs):
+            found.update(dict.fromkeys(group.task_ids))
+        elif indices := _indices(group.scatter.task_id, group.jobs, wanted, group.chunk):
+            found.update(dict.fromkeys((group.scatter.task_id, group.gather.task_id), indices))
+            # Which steps belong to which job is known from the claims of those that run.
+            for task_id, index in _steps_under_way(chosen, dag_run, [job for job in group.jobs if job in wanted]):
+                found[task_id] = {index, *(found.get(task_id) or ())}
+    return found
+
+
+def _indices(task_id: str, held: Sequence[JobId], wanted: Collection[JobId], chunk: int) -> list[int]:
+    """The map indices of a task that hold wanted jobs; warns of others that they hold as well."""
+    points = [point for point, job in enumerate(held) if job in wanted]
+    indices = sorted({point // chunk for point in points})
+    others = sum(min(chunk, len(held) - index * chunk) for index in indices) - len(points)
+    if others:
+        print(f"[WARNING] {task_id}: {counted(others, 'other job')} in the same tasks end too.", file=sys.stderr)
+    return indices
+
+
+def _steps_under_way(chosen: ChosenLab, dag_run: DagRunView, jobs: Sequence[JobId]) -> Iterator[tuple[str, int]]:
+    for job in jobs:
+        for file in chosen.visible_store.job(job).root.glob("branch-*/step-*/repx/claim"):
+            claim = read_claim(file)
+            if claim is not None and claim.claimant.run_id == dag_run.run_id:
+                yield claim.claimant.task_id, claim.claimant.map_index
+
+
+def _wait(chosen: ChosenLab, run: Run, dag_runs: Sequence[DagRunView], jobs: Sequence[JobId]) -> int:
+    """Wait until no job is claimed by a cancelled DAG run any more; 1 where some still are after a while."""
+    cancelled = {(dag_run.dag_id, dag_run.run_id) for dag_run in dag_runs}
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while left := _claimed(chosen, jobs or tuple(run.jobs), cancelled):
+        if time.monotonic() > deadline:
+            print(f"[ERROR] still running after {_PATIENCE_SECONDS:.0f} s: {', '.join(left)}", file=sys.stderr)
+            return 1
+        time.sleep(_POLL_SECONDS)
+    return 0
+
+
+def _claimed(chosen: ChosenLab, jobs: Sequence[JobId], by: set[tuple[str, str]]) -> list[JobId]:
+    store = chosen.visible_store
+    found = []
+    for job_id, status in store.statuses(jobs).items():
+        claim = read_claim(store.job(job_id).claim) if status is JobStatus.RUNNING else None
+        if claim is not None and (claim.claimant.dag_id, claim.claimant.run_id) in by:
+            found.append(job_id)
+    return found

@@ -1,0 +1,1 @@
+"""What `airflow repx doctor` looks at, one module per subject."""

@@ -1,0 +1,109 @@
+"""`airflow repx list jobs`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_repx.cli.errors import command
+from airflow_provider_repx.cli.find import select
+from airflow_provider_repx.cli.labs import choose_lab
+from airflow_provider_repx.cli.tables import clean, counted, print_json, print_table
+from airflow_provider_repx.execution.store import JobStatus, OutputStore, ResultRow, results
+from airflow_provider_repx.lab import Lab, Scalar
+from airflow_provider_repx.plan.labels import shown
+
+__all__ = ["list_jobs"]
+
+_NONE = "-"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    run: str
+    row: ResultRow
+
+
+@command
+def list_jobs(arguments: argparse.Namespace) -> None:
+    """Print one row per job."""
+    chosen = choose_lab(arguments)
+    statuses = frozenset(map(JobStatus, arguments.status))
+    entries = [
+        entry
+        for entry in _entries(chosen.lab, chosen.store, arguments.spec)
+        if (not statuses or entry.row.status in statuses)
+        and (arguments.stage is None or arguments.stage in entry.row.stage)
+    ]
+    if arguments.output == "json":
+        print_json([_describe(entry) for entry in entries])
+        return
+    columns = _Columns(
+        with_run=len({entry.run for entry in entries}) > 1,
+        parameters=arguments.param,
+        store=chosen.store if arguments.output_paths else None,
+    )
+    if arguments.group_by_stage:
+        _print_sections(entries, columns)
+    else:
+        print_table([columns.header, *map(columns.row, entries)])
+
+
+def _entries(lab: Lab, store: OutputStore, spec: str | None) -> Iterator[_Entry]:
+    for selected in select(lab, spec):
+        wanted = frozenset(selected.jobs)
+        for row in results(lab, selected.run.name, store):
+            if row.job_id in wanted:
+                yield _Entry(selected.run.name, row)
+
+
+def _describe(entry: _Entry) -> dict[str, Any]:
+    row = entry.row
+    return {
+        "run": entry.run,
+        "job": row.job_id,
+        "stage": row.stage,
+        "status": row.status.value,
+        "parameters": dict(row.parameters),
+        "outputs": {name: str(path) for name, path in row.outputs.items()},
+    }
+
+
+@dataclass(frozen=True)
+class _Columns:
+    with_run: bool
+    parameters: Sequence[str]
+    store: OutputStore | None
+
+    @property
+    def header(self) -> list[str]:
+        outputs = ["outputs"] if self.store is not None else []
+        return [*(["run"] if self.with_run else []), "job", "stage", "status", *self.parameters, *outputs]
+
+    def row(self, entry: _Entry) -> list[str]:
+        row = entry.row
+        cells = [entry.run] if self.with_run else []
+        cells += [row.job_id, row.stage, row.status.value]
+        cells += [_value(row.parameters, name) for name in self.parameters]
+        if self.store is not None:
+            cells.append(", ".join(map(str, row.outputs.values())))
+        return cells
+
+
+def _value(parameters: Mapping[str, Scalar], name: str) -> str:
+    return shown(parameters[name]) if name in parameters else _NONE
+
+
+def _print_sections(entries: Iterable[_Entry], columns: _Columns) -> None:
+    # In the order in which stages first appear, which is upstream first.
+    by_stage: dict[str, list[_Entry]] = {}
+    for entry in entries:
+        by_stage.setdefault(entry.row.stage, []).append(entry)
+    for number, (stage, members) in enumerate(by_stage.items()):
+        counts = Counter(entry.row.status for entry in members)
+        told = ", ".join(f"{counts[status]} {status}" for status in JobStatus if counts[status])
+        print(("\n" if number else "") + f"{clean(stage)}: {counted(len(members), 'job')}: {told}")
+        print_table([columns.header, *map(columns.row, members)])
