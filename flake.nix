@@ -26,6 +26,11 @@
 
       # `nix build .#simulation`, `nix build .#simulation.runs.analysis`
       packages = forAll (system: {
+        five-runs = import ./examples/five-runs/lab.nix {
+          pkgs = lib.hostPkgs.forSystem system;
+          repx-lib = lib;
+          gitHash = self.rev or self.dirtyRev or "unknown";
+        };
         simulation = import ./examples/simulation/lab.nix {
           pkgs = lib.hostPkgs.forSystem system;
           repx-lib = lib;

@@ -1,15 +1,20 @@
-"""What the scheduler does for RepX's DAGs: pools exist before a job asks for a slot."""
+"""What the scheduler, and at its start a triggerer, does for RepX's DAGs.
+
+Pools exist before a job asks for a slot; each DAG run notes which lab it is about; sweep points show their parameters;
+lab versions that nobody uses any more are let go.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
 from airflow_provider_repx.operators.base import OPEN_LAB_TASK_ID
+from airflow_provider_repx.orphans import start_in_background
 from airflow_provider_repx.plan import PoolPlan
 
 if TYPE_CHECKING:
@@ -22,36 +27,74 @@ _log = logging.getLogger(__name__)
 
 @hookimpl
 def on_starting(component: Any) -> None:
-    """Check the pools of every known DAG when a scheduler starts."""
-    if getattr(component, "job_type", None) == "SchedulerJob":
-        _in_background(known_pools)
+    """Check the pools of every known DAG when a scheduler starts, and begin to look for unused lab versions.
+
+    When a triggerer starts, Slurm jobs are looked for whose tasks were ended while there was none.
+    """
+    job_type = getattr(component, "job_type", None)
+    if job_type == "TriggererJob":
+        start_in_background()
+    if job_type == "SchedulerJob":
+        _in_background(lambda: _ensure(known_pools()), "create its pools; `airflow repx pools` does so, too")
+        _in_background(_keep_releasing, "look for lab versions that nobody uses")
 
 
 @hookimpl
 def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 - Airflow's signature
-    """Check the pools of a DAG run before its first task."""
-    pools = _pools_of(getattr(dag_run, "dag", None))
-    if pools:
-        _in_background(lambda: pools)
+    """Check the pools of a DAG run before its first task, note its lab, and label its sweep points."""
+    dag = getattr(dag_run, "dag", None)
+    if pools := _pools_of(dag):
+        _in_background(lambda: _ensure(pools), "create its pools; `airflow repx pools` does so, too")
+    if note := getattr(_first_task(dag), "lab_note", None):
+        dag_id, run_id = dag_run.dag_id, dag_run.run_id
+        _in_background(lambda: _note(dag_id, run_id, note), f"note the lab of DAG run {run_id} of {dag_id}")
+    if labels := getattr(_first_task(dag), "point_labels", None):
+        dag_id, run_id = dag_run.dag_id, dag_run.run_id
+        _in_background(lambda: _label(dag_id, run_id, labels), f"label the tasks of DAG run {run_id} of {dag_id}")
 
 
-def _in_background(pools: Any) -> None:
+def _in_background(work: Callable[[], None], what: str) -> None:
     """Work in a thread of its own: the scheduler's database session must not be touched from a listener."""
-    threading.Thread(target=_ensure, args=(pools,), name="repx-pools", daemon=True).start()
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception:  # noqa: BLE001 - whatever happens here must not reach the scheduler; it is logged
+            _log.exception("RepX could not %s", what)
+
+    threading.Thread(target=guarded, name="repx-listener", daemon=True).start()
 
 
-def _ensure(pools: Any) -> None:
+def _ensure(pools: Iterable[PoolPlan]) -> None:
     from airflow_provider_repx.pools import ensure_pools  # noqa: PLC0415 - needs Airflow's database
 
-    try:
-        ensure_pools(pools())
-    except Exception:  # noqa: BLE001 - whatever happens here must not reach the scheduler; it is logged
-        _log.exception("RepX could not check its pools; `airflow repx pools` creates them")
+    ensure_pools(pools)
+
+
+def _note(dag_id: str, run_id: str, note: str) -> None:
+    from airflow_provider_repx.lab_versions import note_lab  # noqa: PLC0415 - needs Airflow's database
+
+    note_lab(dag_id, run_id, note)
+
+
+def _label(dag_id: str, run_id: str, labels: str) -> None:
+    from airflow_provider_repx.labels import write_labels  # noqa: PLC0415 - needs Airflow's database
+
+    write_labels(dag_id, run_id, labels)
+
+
+def _keep_releasing() -> None:
+    from airflow_provider_repx.lab_versions import keep_releasing  # noqa: PLC0415 - needs Airflow's database
+
+    keep_releasing()
+
+
+def _first_task(dag: Any) -> Any:
+    return getattr(dag, "task_dict", {}).get(OPEN_LAB_TASK_ID)
 
 
 def _pools_of(dag: Any) -> list[PoolPlan]:
-    task = getattr(dag, "task_dict", {}).get(OPEN_LAB_TASK_ID)
-    return [PoolPlan(*pool) for pool in getattr(task, "pools", None) or ()]
+    return [PoolPlan(*pool) for pool in getattr(_first_task(dag), "pools", None) or ()]
 
 
 def known_pools() -> Iterable[PoolPlan]:

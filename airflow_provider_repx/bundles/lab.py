@@ -33,7 +33,8 @@ class RepxLabBundle(BaseDagBundle):
     A version is the name of the lab's directory in the Nix store (or in whatever folder holds one directory per build).
     `lab` is the out link of the build: when it points to another directory, that is the next version. Each version has
     a folder with one DAG file that names its lab by its real path, so that Airflow, which parses the version that a
-    DAG run was created with, gets the lab of that DAG run. The lab's store path is kept from garbage collection.
+    DAG run was created with, gets the lab of that DAG run. The lab's store path is kept from garbage collection; the
+    scheduler lets go of it once it is no longer served and no unfinished DAG run uses it.
 
     Configure it in `[dag_processor] dag_bundle_config_list`::
 
@@ -45,14 +46,22 @@ class RepxLabBundle(BaseDagBundle):
     :param lab: the lab's out link or directory
     :param lab_name: what the lab is called in tags and assets; default: the bundle's name
     :param settings: further arguments of `repx_dags`
+    :param release_after: seconds after the appearance of a version in which no older one is let go
     """
 
     supports_versioning = True
 
     def __init__(
-        self, *, lab: str, lab_name: str | None = None, settings: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        *,
+        lab: str,
+        lab_name: str | None = None,
+        settings: dict[str, Any] | None = None,
+        release_after: float = 600.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.release_after = release_after
         self.lab = Path(lab).expanduser()
         self.lab_name = lab_name or self.name
         self.settings = settings or {}
@@ -74,11 +83,16 @@ class RepxLabBundle(BaseDagBundle):
         directory = self._directory()
         self._current = directory.name
         self._write(directory.name, directory)
-        keep_lab(directory, self.base_dir / "roots")
+        keep_lab(directory, self.roots_dir)
 
     def get_current_version(self) -> BundleVersion:
         """The name of the lab directory that the DAGs come from."""
         return BundleVersion(version=self._name())
+
+    @property
+    def roots_dir(self) -> Path:
+        """The folder with one link to each lab version that is kept from garbage collection."""
+        return self.base_dir / "roots"
 
     @property
     def path(self) -> Path:

@@ -12,25 +12,27 @@ from airflow.sdk import DAG, get_parsing_context
 from airflow_provider_repx.errors import PlanError, TargetError
 from airflow_provider_repx.factory.broken import BrokenLabDAG
 from airflow_provider_repx.factory.build_dag import build_lab_dag
+from airflow_provider_repx.factory.lab_dag import build_whole_lab_dag
 from airflow_provider_repx.factory.names import MAX_ID, airflow_id
+from airflow_provider_repx.factory.plan_cache import cached_plan
 from airflow_provider_repx.factory.run_dag import build_run_dag
+from airflow_provider_repx.factory.schedules import require_known_runs
 from airflow_provider_repx.factory.settings import LabSettings, configured_labs, lab_settings
 from airflow_provider_repx.factory.target import target_of
 from airflow_provider_repx.lab import Lab, read_lab
-from airflow_provider_repx.plan import plan_run
-from airflow_provider_repx.targets import ResourceRules, load_resource_rules
 
 __all__ = ["repx_dags"]
 
+_LAB = "lab"
 _BUILD = "lab_build"
 # Behind the prefix these make the ids of DAGs that are about the lab as a whole.
-_RESERVED = frozenset({"lab", _BUILD})
+_RESERVED = frozenset({_LAB, _BUILD})
 
 _log = logging.getLogger(__name__)
 
 
 def repx_dags(**settings: Any) -> dict[str, DAG]:
-    """Build one DAG per run of a lab, by DAG id.
+    """Build one DAG per run of a lab, and one that does all of them, by DAG id.
 
     Takes the settings of `LabSettings` as keyword arguments; each that is absent comes from the `[repx]` section of
     Airflow's configuration. Without any argument it builds every lab configured there. Put the result where Airflow
@@ -88,7 +90,7 @@ def _build_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
     dag_id = settings.dag_id_prefix + _BUILD
     if settings.flake is None or wanted not in (None, dag_id):
         return {}
-    return {dag_id: build_lab_dag(dag_id, settings)}
+    return {dag_id: build_lab_dag(dag_id, settings, settings.dag_id_prefix + _LAB)}
 
 
 def _run_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
@@ -102,14 +104,22 @@ def _run_dags(settings: LabSettings, wanted: str | None) -> dict[str, DAG]:
             " configure the directory."
         )
     target = target_of(settings)
-    rules = load_resource_rules([settings.resources_file]) if settings.resources_file else ResourceRules()
-    dags = {}
-    for dag_id, run in _runs_by_dag_id(settings, lab).items():
+    options = settings.plan_options
+    rules = options.rules()
+    dags: dict[str, DAG] = {}
+    runs = _runs_by_dag_id(settings, lab)
+    require_known_runs(settings.schedules, lab.run_names, settings.name)
+    whole = settings.dag_id_prefix + _LAB
+    if wanted in (None, whole):
+        dag_ids = {run: dag_id for dag_id, run in runs.items()}
+        dags[whole] = build_whole_lab_dag(whole, lab, target, settings, dag_ids)
+    for dag_id, run in runs.items():
         if wanted not in (None, dag_id):
             continue
-        plan = plan_run(lab, run, target, rules=rules, max_mapped=settings.max_mapped)
+        plan = cached_plan(lab, run, target, options, rules)
         upstream_dag_ids = {upstream: _dag_id(settings, upstream) for upstream in plan.hard_dependencies}
-        dags[dag_id] = build_run_dag(dag_id, lab, plan, target, settings, upstream_dag_ids)
+        # Nobody looks at the documentation in a task's process.
+        dags[dag_id] = build_run_dag(dag_id, lab, plan, target, settings, upstream_dag_ids, documented=wanted is None)
     _log.info("lab %s: %d DAGs from %s in %.3f s", settings.name, len(dags), lab.path, time.perf_counter() - started)
     return dags
 

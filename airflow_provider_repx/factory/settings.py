@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from airflow.sdk.configuration import conf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from airflow_provider_repx.errors import TargetError
+from airflow_provider_repx.plan import Chunk, PlanOptions
 
 __all__ = ["LabSettings", "configured_labs", "lab_settings"]
 
 _SECTION = "repx"
-_ABOUT_ONE_LAB = frozenset({"lab", "name", "flake", "out_link", "build_schedule"})
+_ABOUT_ONE_LAB = frozenset({"lab", "name", "flake", "out_link", "build_schedule", "schedule", "schedules"})
+
+
+class PartitionCapacity(BaseModel):
+    """What one partition offers; `memory` of all its nodes together, such as ``"512G"``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpus: int = Field(ge=1)
+    memory: str | None = None
 
 
 class LabSettings(BaseModel):
@@ -25,7 +35,19 @@ class LabSettings(BaseModel):
     after a rebuild. `target` names a target of RepX's `config_file` (default: this machine under `base_path`). `cpus`
     and `memory` (``"16G"``) are what its pool may use at once; absent, what this machine has. `retries` are for lost
     workers and the like: a job that exits with an error is not tried again unless `retry_failed_jobs` is set.
-    `max_mapped` is the number of sweep points from which several share a task.
+    `max_mapped` is the number of sweep points from which several share a task. Below it, `chunk` points do: a number,
+    or ``auto``, which packs long sweeps of jobs on this machine.
+
+    `slurm_conn_id` names an Airflow connection of type ``slurm``: jobs then run on that cluster. `partition`, `account`
+    and `qos` win over the connection's; `partitions` tells capacities, as ``{"gpu": {"cpus": 64, "memory": "512G"}}``,
+    and wins over what `airflow repx pools --discover` found. `start` says where Slurm jobs start from: ``triggerer``
+    (also ``auto``), which is quick and keeps the pool's limit against the cluster's queue, or ``worker``, which waits
+    for a slot of the Airflow pool first.
+
+    `schedule` is for the DAG of the whole lab, `schedules` for those of single runs by name: cron expressions, presets,
+    ``asset:<uri>``, ``timetable:<import path>``, or any object that Airflow takes. `on_missing` says what a run does
+    about jobs that another run has not done: ``trigger`` that run, ``wait`` for whoever does it, or ``fail``. Labs that
+    share a `pool_prefix` and a target share its pool.
 
     `flake`, a flake reference with the lab's attribute behind a ``#``, adds a DAG that builds the lab into `out_link`
     (default: `lab`), on `build_schedule` or when triggered; `private_store` and `allow_network` are for that build.
@@ -37,22 +59,38 @@ class LabSettings(BaseModel):
     name: str = Field(default="lab", max_length=96, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     target: str = "local"
     base_path: Path | None = None
+    slurm_conn_id: str | None = Field(default=None, min_length=1)
+    partition: str | None = Field(default=None, min_length=1)
+    account: str | None = Field(default=None, min_length=1)
+    qos: str | None = Field(default=None, min_length=1)
+    partitions: Mapping[str, PartitionCapacity] = {}
+    start: Literal["auto", "worker", "triggerer"] = "auto"
     dag_id_prefix: str = Field(default="repx_", pattern=r"^[A-Za-z0-9_.-]*$")
     config_file: Path | None = None
     resources_file: Path | None = None
     cpus: int | None = Field(default=None, ge=1)
     memory: str | None = None
     max_mapped: int = Field(default=1000, ge=1)
+    chunk: Chunk = 1
     retries: int = Field(default=2, ge=0)
     retry_delay: float = Field(default=10, ge=0, description="seconds")
     retry_failed_jobs: bool = False
     poll_interval: float = Field(default=5, gt=0, description="seconds between looks at the store while waiting")
+    schedule: Any = None
+    schedules: Mapping[str, Any] = {}
+    on_missing: Literal["trigger", "wait", "fail"] = "trigger"
+    pool_prefix: str = Field(default="repx", max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     flake: str | None = None
     out_link: Path | None = None
-    build_schedule: str | None = None
+    build_schedule: Any = None
     private_store: Path | None = None
     allow_network: bool = False
     default_args: Mapping[str, Any] = {}
+
+    @field_validator("partitions", "schedules", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
 
     @field_validator("lab", "base_path", "config_file", "resources_file", "out_link", "private_store")
     @classmethod
@@ -61,6 +99,11 @@ class LabSettings(BaseModel):
             return None if path is None else path.expanduser()
         except RuntimeError as error:
             raise ValueError(str(error)) from error
+
+    @property
+    def plan_options(self) -> PlanOptions:
+        """What plans of this lab's runs depend on besides lab and target."""
+        return PlanOptions(max_mapped=self.max_mapped, chunk=self.chunk, resources_file=self.resources_file)
 
 
 def _is_name(value: object) -> bool:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_repx.errors import LabChangedError, LabLookupError
+from airflow_provider_repx.errors import LabChangedError, LabError, LabLookupError
 from airflow_provider_repx.execution.store import Claimant, OutputStore
-from airflow_provider_repx.lab import JobId, Lab, LabReference, Run, select_jobs
+from airflow_provider_repx.hooks.stores import store_of
+from airflow_provider_repx.lab import JobId, Lab, LabReference, Run
+from airflow_provider_repx.pinned import LAB_ID_KEY, OPEN_LAB_TASK_ID, PLAN_KEY, compare_lab, compare_plan
+from airflow_provider_repx.plan.asked import AskedJobs, asked_jobs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,11 +21,15 @@ if TYPE_CHECKING:
     from airflow_provider_repx.plan import RunPlan
     from airflow_provider_repx.targets import Target
 
-__all__ = ["LAB_ID_KEY", "OPEN_LAB_TASK_ID", "PLAN_KEY", "RunTaskOperator", "claimant_of", "require_same_lab"]
-
-OPEN_LAB_TASK_ID = "open_lab"
-LAB_ID_KEY = "lab_id"
-PLAN_KEY = "plan"
+__all__ = [
+    "LAB_ID_KEY",
+    "OPEN_LAB_TASK_ID",
+    "PLAN_KEY",
+    "RunTaskOperator",
+    "claimant_of",
+    "lab_note",
+    "require_same_lab",
+]
 
 
 def claimant_of(context: Context) -> Claimant:
@@ -37,32 +44,22 @@ def claimant_of(context: Context) -> Claimant:
     )
 
 
+def lab_note(lab: Lab, lab_name: str) -> str:
+    """The version of a lab in one line, for people who look at a DAG run."""
+    return f"RepX lab {lab_name}: id {lab.lab_id}, git {lab.git_hash}"
+
+
 def require_same_lab(lab: LabReference, context: Context) -> None:
     """Compare a task's lab with the one that its DAG run started with.
 
     Raises `AirflowFailException`, whose cause is a `LabChangedError`, where the DAG file was evaluated again on another
     lab since, or where it is not known which lab the DAG run started with: another try would find the same.
     """
+    started_with = context["ti"].xcom_pull(task_ids=OPEN_LAB_TASK_ID, key=LAB_ID_KEY)
     try:
-        _compare(lab, context)
+        compare_lab(started_with, lab)
     except LabChangedError as error:
         raise AirflowFailException(str(error)) from error
-
-
-def _compare(lab: LabReference, context: Context) -> None:
-    started_with = context["ti"].xcom_pull(task_ids=OPEN_LAB_TASK_ID, key=LAB_ID_KEY)
-    if started_with is None:
-        raise LabChangedError(
-            f"Task {OPEN_LAB_TASK_ID} has not succeeded in this DAG run, so its lab is not known. Nothing was run."
-            f" Clear {OPEN_LAB_TASK_ID} with everything downstream, or trigger the DAG again."
-        )
-    if started_with != lab.lab_id:
-        raise LabChangedError(
-            f"This DAG run started with lab {lab.name!r} as {started_with}, but its DAG file now describes"
-            f" {lab.lab_id} ({lab.path}): the lab was rebuilt meanwhile. Nothing was run. Trigger the DAG again for"
-            " the new lab (jobs that did not change are reused), or serve the lab through RepxLabBundle, which keeps"
-            " each DAG run on the lab it started with."
-        )
 
 
 class RunTaskOperator(BaseOperator):
@@ -90,7 +87,7 @@ class RunTaskOperator(BaseOperator):
     @property
     def store(self) -> OutputStore:
         """The output store of the target."""
-        return OutputStore(self.target.base_path)
+        return store_of(self.target)
 
     @property
     def repx_run(self) -> Run:
@@ -107,23 +104,30 @@ class RunTaskOperator(BaseOperator):
         Raises `AirflowFailException`, whose cause is a `LabChangedError`.
         """
         started_with = context["ti"].xcom_pull(task_ids=OPEN_LAB_TASK_ID, key=PLAN_KEY)
-        if started_with == self.plan.fingerprint:
-            return
-        error = LabChangedError(
-            f"Run {self.plan.run!r} is divided into tasks in another way than when this DAG run started: settings such"
-            " as max_mapped, cpus, memory or resources_file were changed since. Nothing was run. Trigger the DAG again:"
-            " jobs that are done are reused."
-        )
-        raise AirflowFailException(str(error)) from error
-
-    def wanted(self, context: Context) -> frozenset[JobId]:
-        """The jobs that the DAG run asks for (param `jobs`; empty: all), with everything upstream of them.
-
-        Blanks around a pattern do not count. Raises `AirflowFailException` for a pattern that no job matches: it would
-        match none at the next try either.
-        """
-        patterns = [pattern.strip() for pattern in context["params"].get("jobs") or []]
         try:
-            return frozenset(select_jobs(self.repx_run, [pattern for pattern in patterns if pattern]))
+            compare_plan(started_with, self.plan)
+        except LabChangedError as error:
+            raise AirflowFailException(str(error)) from error
+
+    def asked(self, context: Context) -> AskedJobs:
+        """What the DAG run asks for, by its params `jobs`, `downstream` and `force`.
+
+        Raises `AirflowFailException` for a pattern that no job matches: it would match none at the next try either.
+        """
+        params = context["params"]
+        try:
+            return asked_jobs(
+                self.repx_run,
+                params.get("jobs") or (),
+                downstream=bool(params.get("downstream", False)),
+                force=bool(params.get("force", False)),
+            )
         except LabLookupError as error:
             raise AirflowFailException(f"param `jobs`: {error}") from error
+        except LabError as error:
+            # A lab does not change: another try would find the same.
+            raise AirflowFailException(str(error)) from error
+
+    def wanted(self, context: Context) -> frozenset[JobId]:
+        """The jobs that the DAG run asks for; see `asked`."""
+        return self.asked(context).wanted

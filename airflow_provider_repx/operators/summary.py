@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_repx.execution.store import JobStatus, reconcile, results
-from airflow_provider_repx.operators.base import RunTaskOperator
+from airflow_provider_repx.execution.reports import (
+    JobEnd,
+    ReportRequest,
+    RunReport,
+    gather_facts,
+    report_data,
+    report_lines,
+    report_on,
+)
+from airflow_provider_repx.operators.base import RunTaskOperator, claimant_of
+from airflow_provider_repx.targets import ResourceRules
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_repx.plan.asked import AskedJobs
 
 __all__ = ["RunSummaryOperator"]
 
@@ -19,40 +30,63 @@ __all__ = ["RunSummaryOperator"]
 class RunSummaryOperator(RunTaskOperator):
     """Succeed if and only if every wanted job is done in the store; say what is not, and where to look.
 
-    Runs when all other tasks have ended, however they ended, and carries the run's asset.
+    Runs when all other tasks have ended, however they ended, and carries the run's asset. Its log begins with the jobs
+    that failed; figures follow: what was reused and run, what it took, and hints that would fit better. The same, as a
+    small object, is its XCom `return_value`, whether or not it succeeds, and the asset's metadata.
+
+    :param rules: the resource rules of the plan, which say what jobs ask for
     """
 
     ui_color = "#fbf3dd"
+    shallow_copy_attrs: Sequence[str] = (*RunTaskOperator.shallow_copy_attrs, "rules")
+
+    def __init__(self, *, rules: ResourceRules | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rules = rules if rules is not None else ResourceRules()
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Report the state of every wanted job."""
+        """Report on every wanted job."""
         self.require_same_lab(context)
-        wanted = self.wanted(context)
-        reconcile(self.store, wanted)
-        rows = [row for row in results(self.lab, self.plan.run, self.store) if row.job_id in wanted]
-        counts = Counter(row.status.value for row in rows)
-        self.log.info("run %s of lab %s (id %s)", self.plan.run, self.lab_name, self.lab.lab_id)
-        for status, count in sorted(counts.items()):
-            self.log.info("%6d %s", count, status)
+        asked = self.asked(context)
+        self.store.reconcile(asked.wanted)
+        report = self._report(asked, context)
+        title = f"run {self.plan.run} of lab {self.lab_name} (id {self.lab.lab_id})"
+        told = self.log.info if report.succeeded == report.jobs else self.log.error
+        for line in report_lines(report, title):
+            told("%s", line)
         summary: dict[str, Any] = {
             "lab": self.lab_name,
             "lab_id": self.lab.lab_id,
             "git_hash": self.lab.git_hash,
             "run": self.plan.run,
-            "jobs": len(rows),
-            **{status.value: counts.get(status.value, 0) for status in JobStatus},
+            **report_data(report),
         }
-        unfinished = [row for row in rows if row.status is not JobStatus.SUCCEEDED]
-        if unfinished:
-            for row in unfinished:
-                parameters = ", ".join(f"{name}={value}" for name, value in row.parameters.items())
-                log = "" if row.status is JobStatus.PENDING else f"\n    log: {self.store.job(row.job_id).stderr}"
-                self.log.error("%s: %s (%s)%s", row.status.value, row.job_id, parameters, log)
-            raise AirflowFailException(
-                f"{len(unfinished)} of {len(rows)} jobs of run {self.plan.run!r} are not done: they are listed above,"
-                " those that failed with their logs; pending ones were not started. Fix the cause and trigger the DAG"
-                " again: jobs that are done are reused."
-            )
+        if report.succeeded < report.jobs:
+            # A task that fails returns nothing.
+            context["ti"].xcom_push(key="return_value", value=summary)
+            raise AirflowFailException(self._verdict(report))
         for asset in self.outlets:
             context["outlet_events"][asset].extra = summary
         return summary
+
+    def _report(self, asked: AskedJobs, context: Context) -> RunReport:
+        started = getattr(context.get("dag_run"), "start_date", None)
+        request = ReportRequest(
+            lab=self.lab,
+            plan=self.plan,
+            store=self.store,
+            asked=asked,
+            claimant=claimant_of(context),
+            target=self.target.name,
+            rules=self.rules,
+            since=started.timestamp() if started is not None else 0.0,
+        )
+        return report_on(gather_facts(request))
+
+    def _verdict(self, report: RunReport) -> str:
+        failed, skipped = report.count(JobEnd.FAILED), report.count(JobEnd.SKIPPED)
+        return (
+            f"{report.jobs - report.succeeded} of {report.jobs} jobs of run {self.plan.run!r} are not done: {failed}"
+            f" failed, {skipped} did not start. They are listed above, those that failed with their logs. Fix the cause"
+            " and trigger the DAG again: jobs that are done are reused."
+        )

@@ -25,7 +25,10 @@ def job_id(name: str, seed: str = "") -> str:
 
 @dataclass
 class JobSpec:
-    """One simple job: `script` is what its executable runs; `reads` maps an input to (producer's id, its output)."""
+    """One simple job: `script` is what its executable runs; `reads` maps an input to (producer's id, its output).
+
+    `extra` replaces parts of its record in the metadata, `scripts` are those of further executables, by file name.
+    """
 
     id: str
     script: str = "exit 0"
@@ -34,6 +37,7 @@ class JobSpec:
     outputs: dict[str, str] = field(default_factory=lambda: {"data": "$out/data.txt"})
     hints: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    scripts: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -88,10 +92,11 @@ def write_lab(
         (path / folder).mkdir(parents=True, exist_ok=True)
     for run in runs:
         for job in run.jobs:
-            script = path / "jobs" / job.id / "bin" / "main"
-            script.parent.mkdir(parents=True, exist_ok=True)
-            script.write_text(_PROLOGUE + job.script + "\n")
-            script.chmod(0o755)
+            for name, text in {"main": job.script, **job.scripts}.items():
+                script = path / "jobs" / job.id / "bin" / name
+                script.parent.mkdir(parents=True, exist_ok=True)
+                script.write_text(_PROLOGUE + text + "\n")
+                script.chmod(0o755)
         record = {
             "type": "run",
             "name": run.name,

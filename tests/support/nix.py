@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LIBRARY", "Build", "Nix"]
+__all__ = ["LIBRARY", "Build", "Nix", "private_nix"]
 
 LIBRARY = Path(__file__).parents[2] / "airflow_provider_repx/nix"
 
@@ -92,6 +97,19 @@ class Nix:
         finished = self.command("build", "--no-link", *arguments)
         assert finished.returncode == 1, finished.stdout
         return finished.stderr
+
+
+@contextmanager
+def private_nix() -> Iterator[Nix]:
+    """Nix with a store that is removed at the end."""
+    # Not pytest's own folder: store paths end up in scripts, and long ones in shebang lines.
+    home = Path(tempfile.mkdtemp(prefix="repx-nix-"))
+    try:
+        yield Nix(home)
+    finally:
+        for folder in [home, *(path for path in home.rglob("*") if path.is_dir() and not path.is_symlink())]:
+            folder.chmod(stat.S_IRWXU)
+        shutil.rmtree(home)
 
 
 def error_text(stderr: str) -> str:

@@ -67,10 +67,11 @@ def jobs_of(lab: Lab, stage: str) -> set[str]:
 
 
 def outcomes(api: AirflowApi, run_id: str, stage: str) -> dict[str, bool]:
-    """Which jobs a DAG run's tasks were about, and whether each was reused."""
+    """Which jobs a DAG run's tasks were about that had something to do, and whether each was reused in the end."""
     tasks = [task for task in api.task_instances("repx_simulation", run_id) if task.task_id == stage]
-    values = [api.xcom("repx_simulation", run_id, stage, map_index=task.map_index) for task in tasks]
-    return {job["job"]: job["reused"] for value in values for job in value}
+    worked = [task.map_index for task in tasks if task.state == "success"]
+    jobs = [api.xcom("repx_simulation", run_id, stage, map_index=index)["job"] for index in worked]
+    return {job["job"]: job["reused"] for job in jobs}
 
 
 def run_to_success(airflow: AirflowInstance, dag_id: str) -> str:

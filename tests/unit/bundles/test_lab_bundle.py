@@ -51,7 +51,7 @@ def dag_ids(made: RepxLabBundle) -> list[str]:
 def test_the_version_is_the_name_of_the_lab_directory(link: Path, tmp_path: Path) -> None:
     made = bundle(link, tmp_path)
     assert made.get_current_version().version == "first"
-    assert dag_ids(made) == ["repx_one"]
+    assert dag_ids(made) == ["repx_lab", "repx_one"]
 
 
 def test_a_new_build_is_a_new_version_and_the_old_one_stays(link: Path, tmp_path: Path) -> None:
@@ -59,12 +59,12 @@ def test_a_new_build_is_a_new_version_and_the_old_one_stays(link: Path, tmp_path
     point(link, build(tmp_path / "builds/second", "two"))
     newest.refresh()
     assert newest.get_current_version().version == "second"
-    assert dag_ids(newest) == ["repx_two"]
+    assert dag_ids(newest) == ["repx_lab", "repx_two"]
     pinned = bundle(link, tmp_path, version="first")
     assert pinned.get_current_version().version == "first"
-    assert dag_ids(pinned) == ["repx_one"]
+    assert dag_ids(pinned) == ["repx_lab", "repx_one"]
     pinned.refresh()
-    assert dag_ids(pinned) == ["repx_one"]
+    assert dag_ids(pinned) == ["repx_lab", "repx_one"]
 
 
 def test_versions_have_the_same_file_name_and_the_same_bytes_each_time(link: Path, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_lab_that_was_never_built_can_be_built_by_its_dag(tmp_path: Path) -> N
     point(link, build(tmp_path / "builds/first", "one"))
     made.refresh()
     assert made.get_current_version().version == "first"
-    assert dag_ids(made) == ["repx_lab_build", "repx_one"]
+    assert dag_ids(made) == ["repx_lab", "repx_lab_build", "repx_one"]
     pinned.refresh()
     assert pinned.path.name != "first"
 
@@ -118,4 +118,4 @@ def test_a_version_is_a_plain_name(link: Path, tmp_path: Path, version: str) -> 
 def test_any_directory_name_makes_a_dag_file(tmp_path: Path, name: str) -> None:
     link = tmp_path / "result"
     point(link, build(tmp_path / "builds" / name, "one"))
-    assert dag_ids(bundle(link, tmp_path)) == ["repx_one"]
+    assert dag_ids(bundle(link, tmp_path)) == ["repx_lab", "repx_one"]

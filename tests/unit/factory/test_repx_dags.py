@@ -67,9 +67,9 @@ def serialized(dag: DAG) -> str:
 
 def test_one_dag_per_run(settings: dict[str, Any]) -> None:
     dags = repx_dags(**settings)
-    assert sorted(dags) == ["repx_analysis", "repx_simulation"]
+    assert sorted(dags) == ["repx_analysis", "repx_lab", "repx_simulation"]
     assert dags["repx_simulation"].tags == {"repx", "lab:ising", "group:physics"}
-    assert sorted(repx_dags(**settings, dag_id_prefix="mine_")) == ["mine_analysis", "mine_simulation"]
+    assert sorted(repx_dags(**settings, dag_id_prefix="mine_")) == ["mine_analysis", "mine_lab", "mine_simulation"]
 
 
 def test_a_chain_is_a_mapped_group_and_a_stage_that_fans_out_starts_another(settings: dict[str, Any]) -> None:
@@ -89,7 +89,7 @@ def test_failures_stay_with_their_point(settings: dict[str, Any]) -> None:
     dag = repx_dags(**settings)["repx_simulation"]
     assert dag.get_task("prepare").trigger_rule == TriggerRule.ALL_SUCCESS
     assert dag.get_task("simulate").trigger_rule == TriggerRule.ALL_DONE
-    assert dag.get_task("measure").trigger_rule == TriggerRule.ALL_SUCCESS
+    assert dag.get_task("measure").trigger_rule == TriggerRule.NONE_FAILED
     assert dag.get_task("summary").trigger_rule == TriggerRule.ALL_DONE
     assert dag.get_task("summary").retries == 0
 
@@ -143,10 +143,12 @@ def test_nothing_of_a_lab_is_a_template(settings: dict[str, Any]) -> None:
 
 
 def test_the_scheduler_can_read_what_is_serialized(settings: dict[str, Any]) -> None:
-    for dag in repx_dags(**settings).values():
+    for dag_id, dag in repx_dags(**settings).items():
         scheduled = DagSerialization.from_dict(json.loads(serialized(dag)))
         assert set(scheduled.task_dict) == set(dag.task_dict)
-        assert scheduled.task_dict["open_lab"].pools[0][:2] == ["repx_local", 4]
+        assert "id " in scheduled.task_dict["open_lab"].lab_note
+        if dag_id != "repx_lab":
+            assert scheduled.task_dict["open_lab"].pools[0][:2] == ["repx_local", 4]
 
 
 _SERIALIZE = """
@@ -237,7 +239,7 @@ def test_a_broken_lab_leaves_the_others_alone(
     monkeypatch.setenv("AIRFLOW__REPX__LABS", json.dumps(labs))
     monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
     dags = repx_dags()
-    assert sorted(dags) == ["repx_analysis", "repx_broken_lab_bad", "repx_simulation"]
+    assert sorted(dags) == ["repx_analysis", "repx_broken_lab_bad", "repx_lab", "repx_simulation"]
     serialized(dags["repx_simulation"])
     with pytest.raises(Exception, match="stage_type"):
         serialized(dags["repx_broken_lab_bad"])
@@ -250,7 +252,7 @@ def test_labs_whose_dag_ids_clash_are_refused(settings: dict[str, Any], monkeypa
     monkeypatch.setenv("AIRFLOW__REPX__LABS", json.dumps(labs))
     monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
     dags = repx_dags()
-    assert sorted(dags) == ["repx_analysis", "repx_broken_lab_two", "repx_simulation"]
+    assert sorted(dags) == ["repx_analysis", "repx_broken_lab_two", "repx_lab", "repx_simulation"]
     assert "lab:one" in dags["repx_simulation"].tags
     with pytest.raises(Exception, match="dag_id_prefix"):
         serialized(dags["repx_broken_lab_two"])
@@ -268,7 +270,8 @@ def test_an_entry_of_labs_takes_no_other_labs_settings(
     monkeypatch.setenv("AIRFLOW__REPX__LAB", str(settings["lab"]))
     monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
     dags = repx_dags()
-    assert sorted(dags) == ["repx_analysis", "repx_broken_lab_nothing", "repx_broken_lab_odd", "repx_simulation"]
+    broken = ["repx_broken_lab_nothing", "repx_broken_lab_odd"]
+    assert sorted(dags) == ["repx_analysis", *broken, "repx_lab", "repx_simulation"]
     with pytest.raises(Exception, match="nothing: no lab is given"):
         serialized(dags["repx_broken_lab_nothing"])
 
@@ -295,7 +298,7 @@ def test_any_trouble_with_a_lab_leaves_the_others_alone(
     labs = [{"name": "good", "lab": str(settings["lab"])}, {"name": "bad", "lab": str(tmp_path / "odd")}]
     monkeypatch.setenv("AIRFLOW__REPX__LABS", json.dumps(labs))
     monkeypatch.setenv("AIRFLOW__REPX__BASE_PATH", str(settings["base_path"]))
-    assert sorted(repx_dags()) == ["repx_analysis", "repx_broken_lab_bad", "repx_simulation"]
+    assert sorted(repx_dags()) == ["repx_analysis", "repx_broken_lab_bad", "repx_lab", "repx_simulation"]
 
 
 def test_names_that_airflow_would_refuse(tmp_path: Path) -> None:
@@ -346,11 +349,13 @@ def test_paths_may_begin_at_home(settings: dict[str, Any], tmp_path: Path, monke
 
 def test_a_flake_adds_a_dag_that_builds_the_lab(settings: dict[str, Any], tmp_path: Path) -> None:
     built = repx_dags(**settings, flake="/srv/labs/ising#lab", build_schedule="@daily")
-    assert sorted(built) == ["repx_analysis", "repx_lab_build", "repx_simulation"]
+    assert sorted(built) == ["repx_analysis", "repx_lab", "repx_lab_build", "repx_simulation"]
     build = built["repx_lab_build"].get_task("build")
     assert isinstance(build, NixBuildOperator)
     assert (build.flake, build.out_link) == ("/srv/labs/ising#lab", str(settings["lab"]))
-    assert [asset.uri for asset in build.outlets] == [Asset("repx://ising").uri]
+    announce = built["repx_lab_build"].get_task("announce")
+    assert announce.upstream_task_ids == {"build"}
+    assert [asset.uri for asset in announce.outlets] == [Asset("repx://ising").uri]
     DagSerialization.from_dict(json.loads(serialized(built["repx_lab_build"])))
     unbuilt = repx_dags(**settings | {"lab": tmp_path / "not built yet"}, flake="/srv/labs/ising#lab")
     assert list(unbuilt) == ["repx_lab_build"]

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_repx import repx_dags
-from airflow_provider_repx.errors import JobCancelledError, StoreError
+from airflow_provider_repx.errors import JobCancelledError
 from airflow_provider_repx.lab import read_lab
-from airflow_provider_repx.sensors.run import RepxRunSensor
 from tests.support.experiments import Experiment
 
 pytestmark = pytest.mark.unit
@@ -60,6 +59,15 @@ def experiment(tmp_path: Path) -> Experiment:
     made = Experiment(tmp_path)
     made.write()
     return made
+
+
+@pytest.fixture(autouse=True)
+def skipped(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What is asked of Airflow to be skipped, where there is none."""
+    asked: list[tuple[str, int]] = []
+    for module in ("open_lab", "job"):
+        monkeypatch.setattr(f"airflow_provider_repx.operators.{module}.skip_task_instances", asked.extend)
+    return asked
 
 
 def task_of(experiment: Experiment, task_id: str, *, dag_id: str = "repx_simulation", **settings: Any) -> Any:
@@ -136,7 +144,7 @@ def test_only_failed_jobs_count_as_failures_of_the_run(experiment: Experiment) -
 def test_a_done_job_is_reused_whatever_failed(experiment: Experiment) -> None:
     prepare_all(experiment)
     instance = Instance(experiment.lab, "prepare", 0, states={"open_lab": ["success"], "simulate": ["failed"]})
-    assert execute(task_of(experiment, "prepare"), instance, continue_on_failure=False)[0]["reused"]
+    assert execute(task_of(experiment, "prepare"), instance, continue_on_failure=False)["reused"] == 1
 
 
 def test_a_forced_job_whose_producers_failed_is_skipped(experiment: Experiment) -> None:
@@ -176,33 +184,6 @@ def test_another_lab_fails_at_once(experiment: Experiment) -> None:
         execute(task_of(experiment, "prepare"), instance)
 
 
-def sensor_of(experiment: Experiment, **settings: Any) -> RepxRunSensor:
-    task: RepxRunSensor = task_of(experiment, "wait_for_simulation", dag_id="repx_analysis", **settings)
-    return task
-
-
-def test_the_sensor_fails_for_good_on_a_bad_lab_and_tries_again_on_a_bad_store(experiment: Experiment) -> None:
-    context: Any = {"ti": Instance(experiment.lab, "wait_for_simulation"), "params": {}}
-    with pytest.raises(AirflowFailException, match="torn"):
-        sensor_of(experiment).execute_complete(context, {"status": "error", "message": "torn"})
-    event = {"status": "error", "message": "stale file handle", "temporary": True}
-    with pytest.raises(StoreError, match="stale file handle"):
-        sensor_of(experiment).execute_complete(context, event)
-
-
-def test_the_sensor_has_a_time_limit_and_says_what_it_waited_for(experiment: Experiment) -> None:
-    from airflow.sdk.exceptions import TaskDeferred  # noqa: PLC0415 - no error, but how a task waits
-
-    sensor = sensor_of(experiment, default_args={"timeout": 90})
-    context: Any = {"ti": Instance(experiment.lab, "wait_for_simulation"), "params": {}}
-    with pytest.raises(TaskDeferred) as waiting:
-        sensor.execute(context)
-    assert waiting.value.timeout is not None
-    assert waiting.value.timeout.total_seconds() == 90
-    with pytest.raises(AirflowSensorTimeout, match=r"simulation.* 90 s.*repx_simulation"):
-        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
-
-
 def test_an_index_that_means_other_jobs_by_now_runs_none(experiment: Experiment) -> None:
     started_with = task_of(experiment, "prepare").plan.fingerprint
     task = task_of(experiment, "prepare", max_mapped=1)
@@ -216,3 +197,53 @@ def test_a_dag_run_that_was_made_from_another_build_does_not_open_the_lab(experi
     with pytest.raises(AirflowFailException, match="task prepare has 1 instances, not 2"):
         execute(task_of(experiment, "open_lab"), instance)
     assert not instance.pushed
+
+
+def test_open_lab_skips_what_has_nothing_to_do(experiment: Experiment, skipped: list[tuple[str, int]]) -> None:
+    execute(task_of(experiment, "open_lab"), Instance(experiment.lab, "open_lab"))
+    assert skipped == []
+    prepare_all(experiment)
+    execute(task_of(experiment, "simulate"), Instance(experiment.lab, "simulate", 4))
+    execute(task_of(experiment, "open_lab"), Instance(experiment.lab, "open_lab"))
+    assert skipped == [("prepare", 0), ("prepare", 1), ("simulate", 4)]
+    skipped.clear()
+    instance = Instance(experiment.lab, "open_lab", run_id="another")
+    execute(task_of(experiment, "open_lab"), instance, jobs=["simulate"], force=True)
+    assert skipped == [("prepare", 0), ("prepare", 1), *(("measure", index) for index in range(6))]
+
+
+def test_a_failure_skips_what_has_not_begun_when_asked(experiment: Experiment, skipped: list[tuple[str, int]]) -> None:
+    experiment.fail("p1")
+    task = task_of(experiment, "prepare")
+    index = next(index for index in range(2) if task.chain.label_of(index) == "seed=1")
+    with pytest.raises(AirflowFailException):
+        execute(task, Instance(experiment.lab, "prepare", index))
+    assert skipped == []
+    with pytest.raises(AirflowFailException):
+        execute(task, Instance(experiment.lab, "prepare", index, run_id="second"), continue_on_failure=False)
+    assert len(skipped) == 14
+    assert not {task_id for task_id, _ in skipped} & {"open_lab", "summary"}
+
+
+def test_the_summary_tells_what_became_of_each_job(experiment: Experiment) -> None:
+    prepare_all(experiment)
+    instance = Instance(experiment.lab, "summary")
+    with pytest.raises(AirflowFailException, match=r"12 of 14 jobs .* are not done: 0 failed, 12 did not start"):
+        execute(task_of(experiment, "summary"), instance)
+    # Also a run that failed leaves its figures.
+    told = instance.pushed["return_value"]
+    assert (told["run"], told["skipped"], told["jobs"]) == (2, 12, 14)
+    found = execute_summary(experiment, jobs=["prepare"], run_id="second")
+    assert (found["reused"], found["run"], found["succeeded"]) == (2, 0, 2)
+    assert [stage["task"] for stage in found["stages"]] == ["prepare"]
+
+
+def execute_summary(experiment: Experiment, run_id: str, **params: Any) -> Any:
+    from collections import defaultdict  # noqa: PLC0415 - stands in for Airflow's collection of events
+    from types import SimpleNamespace  # noqa: PLC0415 - see above
+
+    task, instance = task_of(experiment, "summary"), Instance(experiment.lab, "summary", run_id=run_id)
+    events: Any = defaultdict(SimpleNamespace)
+    told = task.execute({"ti": instance, "params": params, "outlet_events": events})
+    assert all(event.extra == told for event in events.values())
+    return told

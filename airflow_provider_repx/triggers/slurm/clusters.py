@@ -1,0 +1,75 @@
+"""From a target to the cluster object, and the one connection, that serve all triggers of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from airflow_provider_repx.execution.slurm import PoolShare, SlurmCluster, SlurmSettings, get_cluster
+from airflow_provider_repx.execution.transport import Transport
+from airflow_provider_repx.hooks.reaching import Connector, aconnector
+from airflow_provider_repx.plan import PlannedStage, pool_limit
+from airflow_provider_repx.targets import Resources, Target
+from airflow_provider_repx.triggers.slurm.orphans import watch_for_orphans
+
+__all__ = ["apart", "cluster_of", "cluster_settings", "share_of", "transport_of"]
+
+_Result = TypeVar("_Result")
+
+_watches: WeakKeyDictionary[SlurmCluster, asyncio.Task[None]] = WeakKeyDictionary()
+_transports: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Transport]] = WeakKeyDictionary()
+
+
+async def transport_of(target: Target) -> Transport:
+    """The way to a target's machine that everybody in this event loop shares; raises `TargetError`."""
+    return _shared(await aconnector(target))
+
+
+async def cluster_of(target: Target) -> SlurmCluster:
+    """The cluster of a target; raises `TargetError` where a connection is missing or wrong.
+
+    From its first use on, jobs of tasks that have ended without anybody telling are looked for.
+    """
+    way = await aconnector(target)
+    cluster = get_cluster(cluster_settings(target), way.key, lambda: _shared(way))
+    if cluster not in _watches:
+        _watches[cluster] = apart(watch_for_orphans(cluster, cluster.transport, target.base_path))
+    return cluster
+
+
+def apart(work: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
+    """Run something that does not belong to the trigger that happens to start it.
+
+    Airflow tells by context variables whose log a line goes to. What is done for many must not be told in the log of
+    the one that came first.
+    """
+    return contextvars.Context().run(asyncio.ensure_future, work)
+
+
+def cluster_settings(target: Target) -> SlurmSettings:
+    """How a target's cluster is used."""
+    defaults = target.slurm
+    if defaults.poll_interval is None:
+        return SlurmSettings(base_path=target.base_path, umask=defaults.umask)
+    return SlurmSettings(
+        base_path=target.base_path,
+        umask=defaults.umask,
+        first_poll=min(SlurmSettings.first_poll, defaults.poll_interval),
+        last_poll=defaults.poll_interval,
+    )
+
+
+def share_of(stage: PlannedStage, resources: Resources, target: Target) -> PoolShare | None:
+    """What one job of a stage takes of its pool; `None` where the pool's size is not known."""
+    size = pool_limit(target, resources.partition)
+    return None if size is None else PoolShare(pool=stage.pool, size=size, slots=min(stage.slots, size))
+
+
+def _shared(way: Connector) -> Transport:
+    known = _transports.setdefault(asyncio.get_running_loop(), {})
+    if way.key not in known:
+        known[way.key] = way.open()
+    return known[way.key]

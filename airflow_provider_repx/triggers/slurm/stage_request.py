@@ -1,0 +1,60 @@
+"""What a task of a planned stage tells its trigger: enough to find the lab, plan again, and run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from airflow_provider_repx.lab import LabReference
+from airflow_provider_repx.plan import PlanOptions
+from airflow_provider_repx.targets import Target
+
+__all__ = ["StageRequest"]
+
+
+class StageRequest(BaseModel):
+    """One task of a run's DAG, whatever its map index.
+
+    It travels in the serialized DAG and in Airflow's database, as text; it holds no job and no secret.
+
+    Attributes:
+        lab_name: What the lab is configured as.
+        lab_path: The lab's real path, on the machines of Airflow.
+        lab_id: Which lab it must be.
+        run: The run of the lab.
+        stage: The task id of the planned stage.
+        target: Where its jobs run.
+        options: How the run is planned.
+        gates: Tasks that must have succeeded before any job of the task may start, where Airflow does not see to it.
+        sync_task: The task that ships the lab to the target; absent where the target sees the lab itself.
+        retry_failed_jobs: Whether another try is of use to a job that exited with an error.
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lab_name: str
+    lab_path: Path
+    lab_id: str
+    run: str
+    stage: str
+    target: Target
+    options: PlanOptions
+    gates: tuple[str, ...] = ()
+    sync_task: str | None = None
+    retry_failed_jobs: bool = False
+
+    @property
+    def lab(self) -> LabReference:
+        """The reference to the lab."""
+        return LabReference(name=self.lab_name, path=self.lab_path, lab_id=self.lab_id)
+
+    def dump(self) -> str:
+        """As text; the same request gives the same text."""
+        return self.model_dump_json(exclude_defaults=True)
+
+    @classmethod
+    def load(cls, text: str) -> StageRequest:
+        """The opposite of `dump`."""
+        return cls.model_validate_json(text)

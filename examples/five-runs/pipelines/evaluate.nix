@@ -1,0 +1,2 @@
+{ repx }:
+repx.mkPipe { score = repx.callStage ../stages/score.nix [ ]; }

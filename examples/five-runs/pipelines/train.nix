@@ -1,0 +1,2 @@
+{ repx }:
+repx.mkPipe { fit = repx.callStage ../stages/fit.nix [ ]; }

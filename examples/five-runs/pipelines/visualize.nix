@@ -1,0 +1,2 @@
+{ repx }:
+repx.mkPipe { picture = repx.callStage ../stages/picture.nix [ ]; }

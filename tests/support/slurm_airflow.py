@@ -1,0 +1,85 @@
+"""A real Airflow whose tasks run on a real Slurm: putting DAGs into it, and looking at both."""
+
+from __future__ import annotations
+
+import textwrap
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.airflow import deploy_dag_file
+from tests.support.experiments import Experiment
+from tools.airflow_local import AirflowApi, AirflowInstance, TaskInstance, wait_until
+from tools.cluster import ThrowawaySlurm
+
+__all__ = ["SlurmAirflow"]
+
+_RUN_SECONDS = 200
+
+
+@dataclass(frozen=True)
+class SlurmAirflow:
+    """Airflow and the cluster that its connections `cluster` and `remote` are about."""
+
+    airflow: AirflowInstance
+    cluster: ThrowawaySlurm
+    base: Path
+
+    @property
+    def api(self) -> AirflowApi:
+        return self.airflow.api
+
+    def deploy_lab(self, experiment: Experiment, *, settings: str = "", connection: str = "cluster") -> str:
+        """A DAG file for a lab; returns the DAG id of its run `simulation`. The store is the experiment's own."""
+        name = f"t{uuid.uuid4().hex[:8]}"
+        source = f"""
+            from airflow_provider_repx import repx_dags
+            globals().update(repx_dags(lab={str(experiment.lab)!r}, name={name!r}, base_path={str(experiment.base)!r},
+                                       slurm_conn_id={connection!r}, dag_id_prefix="{name}_", retry_delay=1,
+                                       poll_interval=0.5, {settings}))
+        """
+        deploy_dag_file(self.airflow, f"{name}.py", source, f"{name}_simulation")
+        return f"{name}_simulation"
+
+    def deploy_tasks(self, source: str, **defaults: Any) -> str:
+        """A DAG of the given tasks; returns its id."""
+        name = f"t{uuid.uuid4().hex[:8]}"
+        text = (
+            "from datetime import timedelta\n"
+            "from airflow.sdk import DAG\n"
+            "from airflow_provider_repx.operators.slurm import SlurmOperator\n"
+            f"defaults = {{'slurm_conn_id': 'cluster', 'retry_delay': timedelta(seconds=1), **{defaults!r}}}\n"
+            f"with DAG({name!r}, schedule=None, default_args=defaults, is_paused_upon_creation=False):\n"
+            + textwrap.indent(textwrap.dedent(source).strip(), "    ")
+            + "\n"
+        )
+        deploy_dag_file(self.airflow, f"{name}.py", text, name)
+        return name
+
+    def run(self, dag_id: str, **conf: object) -> tuple[str, str]:
+        """Trigger, wait; the DAG run's id and state."""
+        run_id = self.api.trigger(dag_id, conf=conf).run_id
+        return run_id, self.api.wait_for_run(dag_id, run_id, timeout=_RUN_SECONDS).state
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, list[TaskInstance]]:
+        """Task instances by task, in the order of their map indices."""
+        found: dict[str, list[TaskInstance]] = {}
+        for task in self.api.task_instances(dag_id, run_id):
+            found.setdefault(task.task_id, []).append(task)
+        return found
+
+    def wait_for_state(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
+        wait_until(
+            lambda: self.api.task_instance(dag_id, run_id, task_id, map_index).state == state,
+            timeout=90,
+            what=f"{task_id} to be {state}",
+        )
+
+    def wait_until_queue_is_empty(self) -> None:
+        wait_until(lambda: not self.queue(), timeout=60, what="the end of all Slurm jobs")
+
+    def queue(self, states: str = "PENDING,RUNNING,COMPLETING") -> list[str]:
+        """The elements that Slurm knows, one text each."""
+        asked = self.cluster.run("squeue", "-h", "-r", "-t", states, "-o", "%A %i %j %T")
+        return asked.stdout.splitlines()

@@ -1,0 +1,113 @@
+"""What a scatter-gather stage becomes in a DAG."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import TriggerRule
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_provider_repx import repx_dags
+from airflow_provider_repx.errors import PlanError
+from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
+from tests.support.scatter_gather import scatter_gather
+
+pytestmark = pytest.mark.unit
+
+
+def dag_of(path: Path, seeds: int, **settings: Any) -> Any:
+    """source -> split (a diamond) -> report for each seed."""
+    jobs = []
+    for seed in range(1, seeds + 1):
+        source = JobSpec(job_id("source-1.1", str(seed)), params={"seed": seed})
+        split = scatter_gather(
+            job_id("split-1.1", str(seed)),
+            items="",
+            reads={"source": (source.id, "data")},
+            hints={"job": {"cpus": 1}, "step-left": {"cpus": 4}},
+        )
+        jobs += [source, split, JobSpec(job_id("report-1.1", str(seed)), reads={"split": (split.id, "data")})]
+    lab = write_lab(path / "lab", [RunSpec("main", jobs)])
+    given = {"base_path": path / "base", "cpus": 8, "memory": "8G"} | settings
+    return repx_dags(lab=lab, **given)["repx_main"]
+
+
+def shape(dag: Any) -> dict[str, set[str]]:
+    return {task.task_id: set(task.upstream_task_ids) for task in dag.tasks if task.task_id.startswith("split")}
+
+
+STEPS = {"split.step-start", "split.step-left", "split.step-right", "split.step-join"}
+
+
+def test_one_job_has_plain_tasks_around_mapped_steps(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, 1)
+    assert shape(dag) == {
+        "split.scatter": {"source"},
+        "split.branches": {"split.scatter"},
+        "split.step-start": {"split.branches"},
+        "split.step-left": {"split.step-start"},
+        "split.step-right": {"split.step-start"},
+        "split.step-join": {"split.step-left", "split.step-right"},
+        "split.gather": {"split.branches", *STEPS},
+    }
+    assert dag.get_task("report").upstream_task_ids == {"split.gather"}
+    assert {"split.gather", "split.branches", *STEPS} < dag.get_task("summary").upstream_task_ids
+    rules = {task_id: dag.get_task(task_id).trigger_rule for task_id in shape(dag)}
+    assert {rules[task_id] for task_id in (*STEPS, "split.branches")} == {TriggerRule.ALL_SUCCESS}
+    assert rules["split.gather"] == TriggerRule.ALL_DONE
+    slots = {task_id: dag.get_task(task_id).pool_slots for task_id in STEPS}
+    assert slots == dict.fromkeys(STEPS, 1) | {"split.step-left": 4}
+    groups = dag.task_group.get_task_group_dict()
+    assert groups["split__steps"].parent_group.group_id == "split"
+    assert set(groups["split__steps"].children) == STEPS
+
+
+def test_few_jobs_have_groups_of_their_own_that_tell_their_parameters(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, 2)
+    groups = dag.task_group.get_task_group_dict()
+    assert {groups[name].group_display_name for name in ("split", "split__2")} == {
+        "split (seed=1)",
+        "split__2 (seed=2)",
+    }
+    # Each waits for its own source only, which Airflow cannot tell from the other one.
+    assert dag.get_task("split__2.scatter").trigger_rule == TriggerRule.ALL_DONE
+
+
+def test_many_jobs_share_mapped_tasks(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, 9)
+    groups = dag.task_group.get_task_group_dict()
+    assert {"split", "split__scatters", "split__steps", "split__gathers"} < set(groups)
+    assert dag.get_task("split.branches").trigger_rule == TriggerRule.ALL_DONE
+    assert dag.get_task("split.gather").map_index_template == "{{ task.point_label(ti.map_index) }}"
+    assert dag.get_task("split.gather").point_label(3) == "seed=4"
+
+
+def test_the_scheduler_can_read_it_and_its_size_does_not_follow_the_sweep(tmp_path: Path) -> None:
+    sizes = []
+    for seeds in (1, 9, 300):
+        dag = dag_of(tmp_path / str(seeds), seeds)
+        data = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+        scheduled = DagSerialization.from_dict(data)
+        assert set(scheduled.task_dict) == set(dag.task_dict)
+        sizes.append(len(json.dumps(data)))
+    assert max(sizes) < 40_000
+    assert sizes[2] - sizes[1] < 10_000
+
+
+def test_other_schedulers_are_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f"""
+        [targets.local]
+        base_path = "{tmp_path}/base"
+        [targets.cluster]
+        address = "user@cluster"
+        base_path = "{tmp_path}/base"
+        default_scheduler = "slurm"
+        """
+    )
+    with pytest.raises(PlanError, match="stage split: this version runs scatter-gather stages on this machine only"):
+        dag_of(tmp_path, 1, target="cluster", config_file=config, base_path=None, cpus=None, memory=None)
