@@ -7,6 +7,7 @@ lab versions that nobody uses any more are let go.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -31,10 +32,10 @@ def on_starting(component: Any) -> None:
 
     When a triggerer starts, Slurm jobs are looked for whose tasks were ended while there was none.
     """
-    job_type = getattr(component, "job_type", None)
-    if job_type == "TriggererJob":
+    role = _role(component)
+    if role == "triggerer":
         start_in_background()
-    if job_type == "SchedulerJob":
+    if role == "scheduler":
         _in_background(lambda: _ensure(known_pools()), "create its pools; `airflow repx pools` does so, too")
         _in_background(_keep_releasing, "look for lab versions that nobody uses")
 
@@ -51,6 +52,15 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 - Air
     if labels := getattr(_first_task(dag), "point_labels", None):
         dag_id, run_id = dag_run.dag_id, dag_run.run_id
         _in_background(lambda: _label(dag_id, run_id, labels), f"label the tasks of DAG run {run_id} of {dag_id}")
+
+
+def _role(component: Any) -> str | None:
+    """Which of Airflow's long-running processes this is; `None` for a task's."""
+    if not hasattr(component, "job_type"):
+        return None
+    # Airflow tells of a job before it has said which kind of job it is. The command that made it is known.
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    return words[0] if words else None
 
 
 def _in_background(work: Callable[[], None], what: str) -> None:

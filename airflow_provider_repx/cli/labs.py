@@ -16,7 +16,7 @@ from airflow_provider_repx.factory.settings import LabSettings, configured_labs,
 from airflow_provider_repx.factory.target import target_of
 from airflow_provider_repx.hooks.stores import store_of
 from airflow_provider_repx.lab import Lab, read_lab
-from airflow_provider_repx.targets import ResourceRules, Target, load_resource_rules
+from airflow_provider_repx.targets import ResourceRules, Target
 
 if TYPE_CHECKING:
     from airflow_provider_repx.plan import RunPlan
@@ -71,14 +71,11 @@ class ChosenLab:
     @cached_property
     def rules(self) -> ResourceRules:
         """The rules of its resources.toml; raises `TargetError`."""
-        file = self.settings.resources_file
-        return load_resource_rules([file]) if file else ResourceRules()
+        return self.settings.plan_options.rules()
 
     def plan(self, run: str, lab: Lab | None = None) -> RunPlan:
         """The plan that the run's DAG is made from; of another version of the lab where one is given."""
-        from airflow_provider_repx.plan import plan_run  # noqa: PLC0415 - most commands do not plan
-
-        return plan_run(lab or self.lab, run, self.target, rules=self.rules, max_mapped=self.settings.max_mapped)
+        return self.settings.plan_options.plan(lab or self.lab, run, self.target, self.rules)
 
     def dag_id(self, run: str) -> str:
         """The id of a run's DAG."""

@@ -79,7 +79,12 @@ def _asset(text: str, where: str) -> Any:
     uri = text.removeprefix(_ASSET).strip()
     if not uri:
         raise TargetError(f"{where}: {text!r}: the asset's URI is missing, as in {_ASSET}repx://ising/simulation.")
-    return Asset.ref(uri=uri)
+    try:
+        # Airflow stores assets under a normalized URI, and compares references as they are written.
+        normalized = Asset(uri=uri).uri
+    except ValueError as error:
+        raise TargetError(f"{where}: {text!r}: {error}") from error
+    return Asset.ref(uri=normalized)
 
 
 def _timetable(path: str, where: str) -> Any:

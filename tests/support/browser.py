@@ -73,8 +73,12 @@ class Browser:
                 return answer["result"]
 
     def open(self, url: str) -> None:
-        """Go to a page."""
+        """Go to a page, and wait until it is there and not the one before."""
+        self.evaluate("window.isLeaving = true")
         self._call("Page.navigate", url=url)
+        wait_until(
+            lambda: self.evaluate("!window.isLeaving && document.readyState === 'complete'"), timeout=60, what=url
+        )
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression."""

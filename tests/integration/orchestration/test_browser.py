@@ -37,8 +37,7 @@ def test_one_click_on_the_last_run_makes_all_that_it_needs(
         assert served.wait("visualize", run_id) == "success"
         assert set(served.experiment.executions()) == {"preprocess", "train", "train2", "evaluate", "visualize"}
 
-        tab.open(f"{orchestra.url}/dags/{served.dag('visualize')}/runs/{run_id}/tasks/wait_for_evaluate")
-        tab.click("Details")
+        tab.open(f"{orchestra.url}/dags/{served.dag('visualize')}/runs/{run_id}/tasks/wait_for_evaluate/details")
         tab.click("Upstream run")
         (upstream,) = served.runs("evaluate")
         wait_until(lambda: upstream in tab.evaluate("decodeURIComponent(location.href)"), timeout=60, what="its page")

@@ -14,6 +14,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_repx import repx_dags
+from airflow_provider_repx.assets import lab_asset
 from airflow_provider_repx.errors import TargetError
 from airflow_provider_repx.factory.schedules import schedule_of
 from tests.support.experiments import Experiment
@@ -148,6 +149,7 @@ def test_other_schedules_are_passed_on() -> None:
     ):
         assert schedule_of(value, "x") is value
     assert schedule_of("  ", "x") is None
+    assert schedule_of("asset:repx://five", "x") == AssetUriRef(lab_asset("five").uri), "as Airflow stores it"
     assert schedule_of([], "x") is None
     with pytest.raises(TargetError, match="URI is missing"):
         schedule_of("asset: ", "x")
