@@ -200,6 +200,7 @@ def test_another_dag_run_takes_up_only_the_failed_branch(airflow_api: AirflowApi
     assert [task.rendered_map_index for task in joins] == ["2: c"]
 
 
+@pytest.mark.full
 def test_what_lies_behind_a_failed_job_is_resumed_by_clearing(
     airflow_api: AirflowApi, split: Split, deploy: Deploy
 ) -> None:
@@ -228,6 +229,7 @@ def test_nothing_new_starts_after_a_failure_when_asked(airflow_api: AirflowApi, 
     assert not {"1:step-join:0", "1:gather"} & set(split.executions())
 
 
+@pytest.mark.full
 def test_no_work_items_at_all(airflow_api: AirflowApi, split: Split, deploy: Deploy) -> None:
     dag_id = deploy(items=[])
     run_id, state = run(airflow_api, dag_id)
@@ -235,6 +237,7 @@ def test_no_work_items_at_all(airflow_api: AirflowApi, split: Split, deploy: Dep
     assert split.result() == ["noted"]
 
 
+@pytest.mark.full
 def test_work_items_that_are_none_fail_scatter_and_are_made_anew(
     airflow_api: AirflowApi, split: Split, deploy: Deploy
 ) -> None:
@@ -252,6 +255,7 @@ def test_work_items_that_are_none_fail_scatter_and_are_made_anew(
     assert split.executions()["1:scatter"] == 2
 
 
+@pytest.mark.full
 def test_a_wide_stage_shares_its_tasks(airflow_api: AirflowApi, split: Split, deploy: Deploy) -> None:
     dag_id = deploy(seeds=9, items=["x"], steps={"only": StepSpec()})
     split.fail("3:step-only:0")

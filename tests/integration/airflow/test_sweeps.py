@@ -118,6 +118,7 @@ def test_points_show_their_parameters_while_they_wait_and_are_found_by_them(
     assert labeled()
 
 
+@pytest.mark.full
 def test_nothing_further_starts_after_a_failure_when_asked(
     airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy
 ) -> None:
@@ -134,6 +135,7 @@ def test_nothing_further_starts_after_a_failure_when_asked(
     assert "did not start" in airflow_api.log_text(dag_id, run_id, "summary")
 
 
+@pytest.mark.full
 def test_force_runs_the_jobs_named_again_and_what_depends_on_them(
     airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy
 ) -> None:

@@ -30,6 +30,7 @@ def test_triggering_the_last_run_of_a_chain_makes_all_that_it_needs(served: Serv
     assert served.runs("evaluate") == [evaluate], "what is done is not triggered again"
 
 
+@pytest.mark.full
 def test_a_run_under_way_is_waited_for_and_not_started_twice(served: ServedLab) -> None:
     gate = served.experiment.hold("preprocess")
     first = served.trigger("preprocess")
@@ -116,6 +117,7 @@ def test_two_labs_with_the_same_run_names_do_not_meet(orchestra: AirflowInstance
     assert {"one_local", "other_local"} <= pools
 
 
+@pytest.mark.full
 def test_a_lab_that_is_rebuilt_while_runs_wait(held: ServedLab) -> None:
     """The old DAG runs finish with the old lab, whose results do not count for the new one."""
     api = held.api

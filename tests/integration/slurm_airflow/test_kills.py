@@ -74,6 +74,7 @@ def test_marked_as_failed_ends_exactly_that_job(slurm_airflow: SlurmAirflow, exp
     assert experiment.executions() == {"p1": 1, **dict.fromkeys(POINTS, 1), "m1.1": 1, "m1.3": 1}
 
 
+@pytest.mark.full
 def test_cleared_while_running_runs_anew_and_only_there(slurm_airflow: SlurmAirflow, experiment: Experiment) -> None:
     dag_id, run_id = begin(slurm_airflow, experiment)
     index = index_of(slurm_airflow, dag_id, run_id, "s1.2")
@@ -95,6 +96,7 @@ def test_the_triggerer_is_killed_while_jobs_run(whole: SlurmAirflow, experiment:
     end_well(whole, experiment, dag_id, run_id)
 
 
+@pytest.mark.full
 def test_marked_as_failed_while_the_triggerer_is_down(whole: SlurmAirflow, experiment: Experiment) -> None:
     dag_id, run_id = begin(whole, experiment)
     whole.airflow.kill("triggerer")
@@ -107,6 +109,7 @@ def test_marked_as_failed_while_the_triggerer_is_down(whole: SlurmAirflow, exper
     assert experiment.executions() == {"p1": 1, **dict.fromkeys(POINTS, 1), "m1.1": 1, "m1.3": 1}
 
 
+@pytest.mark.full
 def test_two_triggerers_at_once_submit_nothing_twice(whole: SlurmAirflow, experiment: Experiment) -> None:
     """One is stalled until the other has taken its triggers over, then goes on: both watch the same jobs."""
     dag_id, run_id = begin(whole, experiment)

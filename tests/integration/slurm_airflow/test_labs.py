@@ -105,6 +105,7 @@ def test_a_run_goes_through_over_ssh(slurm_airflow: SlurmAirflow, experiment: Ex
     assert "7 jobs wanted, 6 of them done already" in slurm_airflow.api.log_text(dag_id, run_id, "open_lab")
 
 
+@pytest.mark.full
 def test_when_one_job_fails_and_the_run_shall_not_go_on_pending_jobs_are_given_up(
     slurm_airflow: SlurmAirflow, experiment: Experiment
 ) -> None:

@@ -181,7 +181,10 @@ def test_cancelling_the_waiting_coroutine_cancels_nothing(farm: Farm) -> None:
     assert (farm.together(scenario).status, farm.runs()) == ("succeeded", 1)
 
 
-@pytest.mark.parametrize("phase", ["pending", "running", "ending"])
+@pytest.mark.parametrize(
+    "phase",
+    ["pending", pytest.param("running", marks=pytest.mark.full), pytest.param("ending", marks=pytest.mark.full)],
+)
 def test_the_controller_is_killed(farm: Farm, phase: str) -> None:
     asked = {"sbatch_opts": ("--begin=now+1hour",)} if phase == "pending" else {}
 

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from airflow.jobs.job import Job
+
+from airflow_provider_repx import listeners, orphans
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is begun when a process of Airflow starts."""
+    found: list[str] = []
+    monkeypatch.setattr(listeners, "start_in_background", lambda: found.append("orphans"))
+    monkeypatch.setattr(listeners, "_in_background", lambda _work, what: found.append(what.split()[0]))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["scheduler", "--skip-serve-logs"], ["create", "look"]),
+        (["triggerer", "--capacity", "10"], ["orphans"]),
+        (["dag-processor"], []),
+        ([], []),
+    ],
+    ids=str,
+)
+def test_a_process_is_known_by_its_command(
+    monkeypatch: pytest.MonkeyPatch, begun: list[str], command: list[str], expected: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["airflow", *command])
+    # Airflow itself tells the plugin's listener, before it sets the kind of the job.
+    Job()
+    assert begun == expected
+
+
+def test_a_task_that_starts_is_none_of_them(monkeypatch: pytest.MonkeyPatch, begun: list[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["airflow", "scheduler"])
+    listeners.on_starting(object())
+    assert begun == []
+
+
+def test_orphans_are_looked_for_by_a_process_that_nobody_has_to_collect(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: started.append(command))
+    orphans.start_in_background()
+    assert started[0][-2:] == ["-m", "airflow_provider_repx.orphans"]
