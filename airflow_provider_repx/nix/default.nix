@@ -6,6 +6,7 @@ let
   ordering = import ./order.nix { inherit errors; };
   calls = import ./calls.nix { inherit errors paths; };
   values = import ./values.nix { inherit errors paths text; };
+  packages = import ./packages.nix { inherit errors paths values; };
   resources = import ./resources.nix { inherit errors; };
   utils = import ./utils.nix {
     inherit
@@ -26,7 +27,7 @@ let
       calls
       errors
       inputDefaults
-      paths
+      packages
       resources
       scatterGather
       script

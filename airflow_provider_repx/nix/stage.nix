@@ -3,7 +3,7 @@
   calls,
   errors,
   inputDefaults,
-  paths,
+  packages,
   resources,
   scatterGather,
   script,
@@ -20,7 +20,6 @@ let
     genList
     isAttrs
     isFunction
-    isList
     isPath
     isString
     length
@@ -89,8 +88,6 @@ let
       "\${${array}[\"${name}\"]}"
     else
       throw "${where}: ${array}: the name ${builtins.toJSON name} holds a character that bash gives a meaning; use letters, digits and _";
-
-  packagePath = package: "${values.programsOf package}/bin";
 
   evaluate =
     {
@@ -252,39 +249,15 @@ let
         else
           written;
 
-      # A name such as "python3" would become a relative folder on the path, and the program would be missing at run time.
-      isPackage =
-        package:
-        isPath package
-        || values.isDerivation package
-        || (isAttrs package && (package ? bin || package ? out))
-        || (isString package && match "/.*" package != null);
-      present =
-        place: package:
-        if isPath package && !builtins.pathExists package then
-          throw "${place}: runDependencies: ${paths.missing package}"
-        else
-          package;
-      packageList =
-        place: packages:
-        let
-          strange = builtins.head (filter (package: !isPackage package) packages);
-        in
-        if !isList packages then
-          throw "${place}: runDependencies must be a list of packages, but it is ${errors.kind packages}"
-        else if all isPackage packages then
-          map (present place) packages
-        else
-          throw "${place}: runDependencies holds ${errors.kind strange}${
-            if isString strange then " '${strange}'" else ""
-          }, which is no package; write one such as pkgs.python3";
       packagesOf =
-        part: packageList part.where part.runDependencies ++ packageList where (definition.runDependencies or [ ]);
+        part:
+        packages.checked part.where part.runDependencies
+        ++ packages.checked where (definition.runDependencies or [ ]);
 
       scriptOf =
         provided: index: part:
         let
-          packages = packagesOf part;
+          used = packagesOf part;
           content = varyOver shape (
             params: current:
             let
@@ -298,8 +271,8 @@ let
         in
         {
           inherit (part) key;
-          path = map packagePath packages;
-          identity = map (package: package.repxIdentity or (packagePath package)) packages;
+          path = map packages.folder used;
+          identity = map (package: package.repxIdentity or (packages.folder package)) used;
           content = warnAboutDigits content content;
         };
 

@@ -13,7 +13,7 @@ from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.hooks.stores import store_of
 from airflow_provider_repx.links import UpstreamRunLink
-from airflow_provider_repx.operators.base import require_same_lab
+from airflow_provider_repx.operators.base import lab_note, require_same_lab
 from airflow_provider_repx.sensors.upstream import Upstream, on_missing_of
 from airflow_provider_repx.triggers.run import RunDoneTrigger, unfinished_jobs
 from airflow_provider_repx.unfinished import describe_unfinished
@@ -106,7 +106,8 @@ class RepxRunSensor(ExternalTaskSensor):
             self._go_on(context, began=first, ended=event.get("watched") or ())
 
     def _go_on(self, context: Context, *, began: datetime, ended: Sequence[str]) -> None:
-        upstream = Upstream(self.external_dag_id, self.run_name, self.reference, context)
+        note = lab_note(self.lab, self.reference.name)
+        upstream = Upstream(self.external_dag_id, self.run_name, self.reference, note, context)
         found = upstream.active()
         watched = list(found.ours)
         if watched:

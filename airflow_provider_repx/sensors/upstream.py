@@ -58,13 +58,15 @@ class Upstream:
     :param dag_id: the upstream DAG
     :param run: the upstream run
     :param lab: the lab that the depending DAG run is about
+    :param note: the version of that lab, for people
     :param context: of the task that waits
     """
 
-    def __init__(self, dag_id: str, run: str, lab: LabReference, context: Context) -> None:
+    def __init__(self, dag_id: str, run: str, lab: LabReference, note: str, context: Context) -> None:
         self.dag_id = dag_id
         self.run = run
         self.lab = lab
+        self.note = note
         self._context = context
         instance = context["ti"]
         self._own_run_id = derived_run_id(lab.lab_id, instance.dag_id, instance.run_id)
@@ -137,7 +139,7 @@ class Upstream:
         instance = self._context["ti"]
         params = self._context["params"]
         conf = {name: params[name] for name in _INHERITED if name in params}
-        note = f"Started by DAG run {instance.run_id} of {instance.dag_id}, which needs its results."
+        note = f"{self.note}. Started by DAG run {instance.run_id} of {instance.dag_id}, which needs its results."
         run_dag(
             self.dag_id, run_id, conf={LAB_ID_CONF: self.lab.lab_id, **conf}, note=note[:1000], again=known is not None
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,12 @@ class SlurmAirflow:
 
     def wait_until_queue_is_empty(self) -> None:
         wait_until(lambda: not self.queue(), timeout=60, what="the end of all Slurm jobs")
+
+    def wait_for_saved_state(self) -> None:
+        """Wait until the controller has written down the jobs that it has now: a killed one knows no later ones."""
+        begin = time.time()
+        state = self.cluster.folder / "state" / "job_state"
+        wait_until(lambda: state.exists() and state.stat().st_mtime > begin, timeout=60, what="the saved state")
 
     def queue(self, states: str = "PENDING,RUNNING,COMPLETING") -> list[str]:
         """The elements that Slurm knows, one text each."""

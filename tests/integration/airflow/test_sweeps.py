@@ -151,6 +151,7 @@ def test_force_runs_the_jobs_named_again_and_what_depends_on_them(
     assert airflow_api.xcom(dag_id, run_id, "summary")["run"] == 4
 
 
+@pytest.mark.full
 def test_a_packed_task_that_is_marked_as_failed_ends_all_of_its_jobs(
     airflow_api: AirflowApi, experiment: Experiment, deploy: Deploy
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_group_runs_in_the_order_of_its_dependencies(pipeline: Pipeline) -> No
     assert pipeline.experiment.executions() == {"p": 1, "t1": 2, "t2": 1, "e": 1, "b": 1}
 
 
+@pytest.mark.full
 def test_a_failure_is_cleared_with_what_depends_on_it(pipeline: Pipeline) -> None:
     pipeline.experiment.fail("t1")
     runs = pipeline.json("run", "preprocess", "train", "evaluate", "--wait", code=1)
@@ -148,6 +149,7 @@ def test_a_failure_is_cleared_with_what_depends_on_it(pipeline: Pipeline) -> Non
     assert (executions["p"], executions["t1"]) == (1, 2)
 
 
+@pytest.mark.full
 def test_cancel_ends_the_jobs(pipeline: Pipeline) -> None:
     pipeline.experiment.hold("b")
     pipeline.repx("run", "baseline")

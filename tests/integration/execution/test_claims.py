@@ -301,6 +301,8 @@ def test_an_attempt_that_was_stopped_before_it_began_ends_at_once(bench: Bench) 
     launch = Launch(
         runner=ship_runner(bench.store),
         executable=bench.lab.file(f"jobs/{job}/bin/main"),
+        inputs=paths.inputs,
+        parameters=paths.parameters,
         environment=job_environment(os.environ, lab=bench.lab.path, token=claim.record.token),
         execution_type="native",
         grace=1.0,

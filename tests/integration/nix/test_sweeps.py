@@ -322,6 +322,21 @@ def test_resources_are_inherited_by_the_largest(nix: Nix, labs: Path) -> None:
     assert hints["d"] == {"mem": "1G", "cpus": 8, "partition": "own", "sbatch_opts": []}
 
 
+@pytest.mark.parametrize("type_", ["hard", "soft"])
+def test_resources_are_not_inherited_from_other_runs(nix: Nix, labs: Path, type_: str) -> None:
+    lab = build(
+        nix,
+        labs,
+        "let run = name: stage: callRun { inherit name; pipelines = [ (mkPipe { only = callStage stage [ ]; }) ]; }; "
+        'large = run "large" (producer // { resources = { mem = "64G"; cpus = 8; partition = "big"; }; }) [ ]; '
+        f'small = run "small" (producer // {{ resources.mem = "1G"; }}) [ [ large "{type_}" ] ]; '
+        "in lab { runs = { inherit large small; }; }",
+    )
+
+    [record] = json.loads((lab / "revision/metadata-small.json").read_text())["jobs"].values()
+    assert record["resource_hints"] == {"mem": "1G"}
+
+
 def test_passthru_is_on_the_stage_s_derivation(nix: Nix, labs: Path) -> None:
     lab = 'labOfStage { } (producer // { passthru.author = "Ada"; })'
     expression = f"with import {labs}/tools.nix; ({lab}).runs.sim.stages.pipeline.only.author"

@@ -46,6 +46,7 @@ def test_a_run_under_way_is_waited_for_and_not_started_twice(served: ServedLab) 
     assert served.experiment.executions()["preprocess"] == 1
 
 
+@pytest.mark.full
 def test_a_failed_upstream_ends_the_wait_at_once_and_clearing_mends_it(served: ServedLab) -> None:
     culprit = served.experiment.fail("train2")
     gate = served.experiment.hold("train2")

@@ -38,7 +38,8 @@ def test_a_group_is_done_in_order_as_dag_runs_of_one_lab(served: ServedLab) -> N
     assert lab.lab_id in served.details("lab", whole)["note"]
 
 
-@pytest.mark.parametrize("go_on", [True, pytest.param(False, marks=pytest.mark.full)])
+@pytest.mark.parametrize("go_on", [True, False])
+@pytest.mark.full
 def test_a_failing_run_in_the_middle(served: ServedLab, go_on: bool) -> None:
     served.experiment.fail("train")
     gate = served.experiment.hold("baseline")

@@ -49,6 +49,7 @@ def test_scripts_and_commands_succeed_and_fail_as_they_do(slurm_airflow: SlurmAi
     assert "nowhere" in api.log_text(dag_id, run_id, "nowhere")
 
 
+@pytest.mark.full
 def test_ends_by_slurm_are_told_apart(slurm_airflow: SlurmAirflow) -> None:
     dag_id = slurm_airflow.deploy_tasks(
         """

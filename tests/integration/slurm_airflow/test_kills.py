@@ -63,6 +63,7 @@ def end_well(world: SlurmAirflow, experiment: Experiment, dag_id: str, run_id: s
     assert set(experiment.executions().values()) == {1}
 
 
+@pytest.mark.full
 def test_marked_as_failed_ends_exactly_that_job(slurm_airflow: SlurmAirflow, experiment: Experiment) -> None:
     dag_id, run_id = begin(slurm_airflow, experiment)
     slurm_airflow.api.set_task_state(
@@ -147,6 +148,7 @@ def test_the_scheduler_and_the_controller_are_killed_while_jobs_run(
 ) -> None:
     dag_id, run_id = begin(whole, experiment)
     whole.airflow.kill("scheduler")
+    whole.wait_for_saved_state()
     whole.cluster.kill("slurmctld")
     (experiment.folder / "hold-s1.1").unlink()
     whole.airflow.start()

@@ -19,7 +19,7 @@ def experiment(tmp_path: Path) -> Experiment:
     return Experiment(tmp_path)
 
 
-@pytest.mark.parametrize("start", ["triggerer", "worker"])
+@pytest.mark.parametrize("start", ["triggerer", pytest.param("worker", marks=pytest.mark.full)])
 def test_a_run_goes_through_on_slurm_and_the_next_reuses_everything(
     slurm_airflow: SlurmAirflow, experiment: Experiment, start: str
 ) -> None:
@@ -71,6 +71,7 @@ def test_hints_reach_slurm(slurm_airflow: SlurmAirflow, experiment: Experiment) 
     assert slurm_airflow.api.wait_for_run(dag_id, run_id, timeout=90).state == "success"
 
 
+@pytest.mark.full
 def test_a_failure_is_final_and_leaves_other_points_alone(slurm_airflow: SlurmAirflow, experiment: Experiment) -> None:
     experiment.write(seeds=1)
     failing = experiment.fail("s1.2")

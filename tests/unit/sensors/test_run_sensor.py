@@ -98,6 +98,7 @@ def test_with_nobody_at_work_it_starts_the_upstream_run_for_this_lab(bench: Benc
     started = bench.supervisor.runs[UPSTREAM, run_id]
     assert started.conf == {"lab_id": bench.lab.lab_id, "on_missing": "trigger", "continue_on_failure": False}
     assert "repx_analysis" in str(started.note)
+    assert bench.lab.lab_id in str(started.note)
     assert bench.link.endswith(f"/dags/repx_simulation/runs/{run_id}")
 
 

@@ -210,6 +210,7 @@ def test_the_controller_is_killed(farm: Farm, phase: str) -> None:
     assert (outcome.status, farm.runs()) == ("succeeded", 1)
 
 
+@pytest.mark.full
 def test_the_controller_is_down_at_submission(farm: Farm) -> None:
     farm.slurm.kill("slurmctld")
 

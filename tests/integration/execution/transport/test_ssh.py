@@ -49,6 +49,7 @@ def ran(settings: SshSettings, *command: str) -> Completed:
     return using(settings, lambda transport: transport.run(command, timeout=TIMEOUT))
 
 
+@pytest.mark.full
 def test_two_hundred_commands_share_one_connection(sshd: ThrowawaySshd, ssh_settings: SshSettings) -> None:
     before = sshd.connections_made()
 
