@@ -39,7 +39,12 @@ def slurm_airflow(
 ) -> SlurmAirflow:
     """One Airflow for all tests that only add DAG files; whoever kills a part of it starts it again."""
     base = tmp_path_factory.mktemp("store")
-    overrides = {**slurm_cluster.env, **_connections(base, sshd)}
+    # Airflow takes five minutes to give up tasks of workers and schedulers that were killed.
+    patience = {
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+    }
+    overrides = {**slurm_cluster.env, **_connections(base, sshd), **patience}
     instance = airflow_instance_factory("slurm", overrides=overrides)
     instance.start()
     return SlurmAirflow(instance, slurm_cluster, base)
