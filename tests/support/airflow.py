@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.airflow_local import wait_until
 
 if TYPE_CHECKING:
-    from tools.airflow_local import AirflowInstance, Dag, ImportErrorRecord
+    from tools.airflow_local import AirflowApi, AirflowInstance, Dag, ImportErrorRecord
 
-__all__ = ["deploy_dag_file", "wait_for_import_error"]
+__all__ = ["RUN_TIMEOUT", "Deploy", "deploy_dag_file", "run", "wait_for_import_error"]
+
+RUN_TIMEOUT = 240
+"""Seconds that a DAG run may take on a loaded machine."""
+
+Deploy = Callable[..., str]
+"""Writes a lab and a DAG file for it, and returns the id of its DAG."""
+
+
+def run(api: AirflowApi, dag_id: str, **conf: object) -> tuple[str, str]:
+    """Trigger, wait; the DAG run's id and state."""
+    run_id = api.trigger(dag_id, conf=conf).run_id
+    return run_id, api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state
 
 
 def _write(instance: AirflowInstance, file_name: str, source: str) -> None:

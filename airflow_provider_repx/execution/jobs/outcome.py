@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow_provider_repx.execution.store.attempt import Attempt, AttemptOutcome
 from airflow_provider_repx.execution.units import Unit
+from airflow_provider_repx.execution.units.outcome_text import outcome_text, part_fields
 from airflow_provider_repx.lab.models import JobId
 
 __all__ = ["JobOutcome", "describe_exit", "read_tail"]
@@ -65,32 +66,14 @@ class JobOutcome:
 
     def describe(self) -> str:
         """What to write into a log: one line, and for a job that did not succeed its last words and its logs' paths."""
-        if self.status == "succeeded" and self.reused:
-            return f"{self.name}: reused, done by {self.holder}"
-        text = f"{self.name}: {self.status}"
-        text += f" in {self.seconds:.1f} s" if self.seconds is not None else ""
-        text += f", {self.cpu_seconds:.1f} s of processor time" if self.cpu_seconds is not None else ""
-        text += f", at most {self.peak_memory / 2**20:.0f} MiB per process" if self.peak_memory is not None else ""
-        if self.status == "succeeded":
-            return text
-        lines = [f"{text}: {self.cause}"]
-        if self.reused:
-            lines.append(f"it was run by {self.holder}")
-        if self.stderr_tail:
-            lines.append("last lines of its standard error:")
-            lines += [f"    {line}" for line in self.stderr_tail]
-        lines.append(f"logs: {self.stderr} and {self.stdout}")
-        return "\n".join(lines)
+        memory = None if self.peak_memory is None else f", at most {self.peak_memory / 2**20:.0f} MiB per process"
+        return outcome_text(self, explanation=self.cause, figures=[memory])
 
     def summary(self) -> dict[str, Any]:
         """The figures, as JSON can hold them; for an XCom."""
-        unit = self.unit if self.unit is not None and self.unit.part != "main" else None
-        part = {} if unit is None else {"part": unit.part}
-        step = {} if unit is None or unit.part != "step" else {"branch": unit.branch, "step": unit.step}
         return {
             "job": self.job_id,
-            **part,
-            **step,
+            **part_fields(self.unit),
             "status": self.status,
             "reused": self.reused,
             "exit_code": self.exit_code,

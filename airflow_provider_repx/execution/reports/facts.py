@@ -16,11 +16,11 @@ __all__ = ["JobEnd", "JobFacts"]
 class JobEnd(str, Enum):
     """What became of a job in one DAG run.
 
-    `RUN`: this DAG run has made it. `REUSED`: it was done before, or somebody else did it meanwhile. `CANCELLED`: it
-    was stopped. `SKIPPED`: it did not start. `RUNNING`: somebody else is at it.
+    `EXECUTED`: this DAG run has made it. `REUSED`: it was done before, or somebody else did it meanwhile.
+    `CANCELLED`: it was stopped. `SKIPPED`: it did not start. `RUNNING`: somebody else is at it.
     """
 
-    RUN = "run"
+    EXECUTED = "executed"
     REUSED = "reused"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -33,7 +33,7 @@ class JobEnd(str, Enum):
     @property
     def is_done(self) -> bool:
         """Whether the job's results are there."""
-        return self in (JobEnd.RUN, JobEnd.REUSED)
+        return self in (JobEnd.EXECUTED, JobEnd.REUSED)
 
 
 @dataclass(frozen=True)

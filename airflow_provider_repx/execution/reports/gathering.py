@@ -118,7 +118,7 @@ class _Gathering:
 
     def _end(self, job_id: JobId, attempt: Attempt | None, *, own: bool) -> JobEnd:
         if job_id in self._done:
-            return JobEnd.RUN if own else JobEnd.REUSED
+            return JobEnd.EXECUTED if own else JobEnd.REUSED
         if self._statuses[job_id] is JobStatus.RUNNING:
             return JobEnd.RUNNING
         # Whoever waited for somebody else's attempt took its failure for their own.

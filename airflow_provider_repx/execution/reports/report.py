@@ -58,7 +58,7 @@ class RunReport:
     @property
     def succeeded(self) -> int:
         """How many jobs are done."""
-        return self.count(JobEnd.RUN) + self.count(JobEnd.REUSED)
+        return self.count(JobEnd.EXECUTED) + self.count(JobEnd.REUSED)
 
     def count(self, end: JobEnd) -> int:
         """How many jobs came to one end."""

@@ -22,7 +22,7 @@ _CAUSES: Final = 10
 _CAUSE_LENGTH: Final = 300
 _DESCRIPTION_LENGTH: Final = 300
 
-_ORDER: Final = (JobEnd.FAILED, JobEnd.CANCELLED, JobEnd.RUNNING, JobEnd.SKIPPED, JobEnd.RUN, JobEnd.REUSED)
+_ORDER: Final = (JobEnd.FAILED, JobEnd.CANCELLED, JobEnd.RUNNING, JobEnd.SKIPPED, JobEnd.EXECUTED, JobEnd.REUSED)
 
 _HEADINGS: Final = {
     JobEnd.FAILED: "failed",
@@ -131,7 +131,7 @@ def _table(stages: Sequence[StageReport]) -> Iterator[str]:
 
 
 def _row(stage: StageReport) -> tuple[str, ...]:
-    counts = [str(stage.counts.get(end, 0)) for end in (JobEnd.RUN, JobEnd.REUSED, JobEnd.FAILED)]
+    counts = [str(stage.counts.get(end, 0)) for end in (JobEnd.EXECUTED, JobEnd.REUSED, JobEnd.FAILED)]
     return (
         stage.task_id,
         str(stage.jobs),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from airflow_provider_repx.execution.units import Unit
+from airflow_provider_repx.execution.units.outcome_text import outcome_text, part_fields
 
 __all__ = ["SlurmOutcome", "SlurmStatus"]
 
@@ -63,32 +64,19 @@ class SlurmOutcome:
 
     def describe(self) -> str:
         """What to write into a log: one line, and for a job that did not succeed its last words and its logs' paths."""
-        if self.status == "succeeded" and self.reused:
-            return f"{self.name}: reused, done by {self.holder}"
-        text = f"{self.name}: {self.status}"
-        text += f" in {self.seconds:.1f} s" if self.seconds is not None else ""
-        text += f", {self.cpu_seconds:.1f} s of processor time" if self.cpu_seconds is not None else ""
-        text += f", at most {self.peak_memory / 2**20:.0f} MiB" if self.peak_memory is not None else ""
-        text += f", Slurm job {self.slurm_id}" if self.slurm_id else ""
-        text += f" on {self.node}" if self.node else ""
-        if self.status == "succeeded":
-            return text
-        lines = [f"{text}: {self.explanation}"]
-        if self.reused:
-            lines.append(f"it was run by {self.holder}")
-        if self.stderr_tail:
-            lines.append("last lines of its standard error:")
-            lines += [f"    {line}" for line in self.stderr_tail]
-        lines.append(f"logs: {self.stderr} and {self.stdout}")
-        return "\n".join(lines)
+        figures = (
+            None if self.peak_memory is None else f", at most {self.peak_memory / 2**20:.0f} MiB",
+            f", Slurm job {self.slurm_id}" if self.slurm_id else None,
+            f" on {self.node}" if self.node else None,
+        )
+        return outcome_text(self, explanation=self.explanation, figures=figures)
 
     def summary(self) -> dict[str, Any]:
         """The figures, as JSON can hold them; for an XCom."""
         unit = self.unit
         return {
             "job": unit.job_id if unit is not None else self.name,
-            **({} if unit is None or unit.part == "main" else {"part": unit.part}),
-            **({} if unit is None or unit.part != "step" else {"branch": unit.branch, "step": unit.step}),
+            **part_fields(unit),
             "status": self.status,
             "cause": self.cause,
             "reused": self.reused,

@@ -4,52 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import uuid
-from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
 
 from airflow_provider_repx.lab import read_lab
-from tests.support.airflow import deploy_dag_file
+from tests.support.airflow import RUN_TIMEOUT, Deploy, run
 from tests.support.experiments import Experiment
 from tools.airflow_local import AirflowApi, AirflowInstance, wait_until
 
 pytestmark = pytest.mark.integration
-
-RUN_TIMEOUT = 150
-
-Deploy = Callable[..., str]
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
-    return Experiment(tmp_path)
-
-
-@pytest.fixture
-def deploy(airflow_instance: AirflowInstance, experiment: Experiment) -> Deploy:
-    """Write the lab and a DAG file for it; returns the DAG id of its run `simulation`."""
-    name = f"t{uuid.uuid4().hex[:8]}"
-
-    def deploy(*, settings: str = "", **shape: int) -> str:
-        experiment.write(**shape)  # type: ignore[arg-type]
-        source = f"""
-            from airflow_provider_repx import repx_dags
-            globals().update(repx_dags(lab={str(experiment.lab)!r}, name={name!r}, base_path={str(experiment.base)!r},
-                                       dag_id_prefix="{name}_", retry_delay=1, poll_interval=0.5, {settings}))
-        """
-        deploy_dag_file(airflow_instance, f"{name}.py", source, f"{name}_simulation")
-        return f"{name}_simulation"
-
-    return deploy
-
-
-def run(api: AirflowApi, dag_id: str, **conf: object) -> tuple[str, str]:
-    """Trigger, wait; the DAG run's id and state."""
-    run_id = api.trigger(dag_id, conf=conf).run_id
-    return run_id, api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state
 
 
 def states(api: AirflowApi, dag_id: str, run_id: str) -> dict[str, list[str | None]]:

@@ -6,7 +6,7 @@ import json
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_repx.lab import JobId, read_lab
-from tests.support.airflow import deploy_dag_file
+from tests.support.airflow import RUN_TIMEOUT, Deploy, deploy_dag_file, run
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
 from tests.support.nix import LIBRARY, private_nix
 from tests.support.scatter_gather import DIAMOND, StepSpec, read_input, scatter_gather
 from tools.airflow_local import AirflowApi, AirflowInstance
 
 pytestmark = pytest.mark.integration
-
-RUN_TIMEOUT = 180
 
 
 @dataclass(frozen=True)
@@ -84,9 +82,6 @@ def split(tmp_path: Path) -> Split:
     return Split(tmp_path)
 
 
-Deploy = Callable[..., str]
-
-
 @pytest.fixture
 def deploy(airflow_instance: AirflowInstance, split: Split) -> Deploy:
     name = f"t{uuid.uuid4().hex[:8]}"
@@ -102,12 +97,6 @@ def deploy(airflow_instance: AirflowInstance, split: Split) -> Deploy:
         return f"{name}_{run}"
 
     return deploy
-
-
-def run(api: AirflowApi, dag_id: str, **conf: object) -> tuple[str, str]:
-    """Trigger, wait; the DAG run's id and state."""
-    run_id = api.trigger(dag_id, conf=conf).run_id
-    return run_id, api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state
 
 
 def states(api: AirflowApi, dag_id: str, run_id: str) -> dict[str, list[str]]:

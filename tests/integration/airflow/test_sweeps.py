@@ -2,52 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.airflow import deploy_dag_file
+from tests.support.airflow import RUN_TIMEOUT, Deploy, run
 from tests.support.experiments import Experiment
-from tools.airflow_local import AirflowApi, AirflowInstance, wait_until
+from tools.airflow_local import AirflowApi, wait_until
 
 pytestmark = pytest.mark.integration
-
-RUN_TIMEOUT = 240
-
-Deploy = Callable[..., str]
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> Experiment:
-    return Experiment(tmp_path)
-
-
-@pytest.fixture
-def deploy(airflow_instance: AirflowInstance, experiment: Experiment) -> Deploy:
-    """Write the lab and a DAG file for it; returns the DAG id of its run `simulation`."""
-    name = f"w{uuid.uuid4().hex[:8]}"
-
-    def deploy(*, settings: str = "", **shape: int) -> str:
-        experiment.write(**shape)  # type: ignore[arg-type]
-        source = f"""
-            from airflow_provider_repx import repx_dags
-            globals().update(repx_dags(lab={str(experiment.lab)!r}, name={name!r}, base_path={str(experiment.base)!r},
-                                       dag_id_prefix="{name}_", retry_delay=1, {settings}))
-        """
-        deploy_dag_file(airflow_instance, f"{name}.py", source, f"{name}_simulation")
-        return f"{name}_simulation"
-
-    return deploy
-
-
-def run(api: AirflowApi, dag_id: str, **conf: object) -> tuple[str, str]:
-    """Trigger, wait; the DAG run's id and state."""
-    run_id = api.trigger(dag_id, conf=conf).run_id
-    return run_id, api.wait_for_run(dag_id, run_id, timeout=RUN_TIMEOUT).state
 
 
 def states(api: AirflowApi, dag_id: str, run_id: str) -> dict[str, Counter[str | None]]:
@@ -75,7 +39,7 @@ def test_a_packed_sweep_with_a_failure_is_continued_where_it_stopped(
     assert "not done. 17 jobs: 1 failed, 1 skipped, 15 run" in summary
     assert summary.index("temperature=1.0") < summary.index("CPU hours")
     told: dict[str, Any] = airflow_api.xcom(dag_id, first, "summary")
-    assert (told["failed"], told["skipped"], told["run"]) == (1, 1, 15)
+    assert (told["failed"], told["skipped"], told["executed"]) == (1, 1, 15)
     assert told["failures"][0]["cause"] == "its script exited with 3"
 
     (experiment.folder / "fail-s1.2").unlink()
@@ -92,7 +56,7 @@ def test_a_packed_sweep_with_a_failure_is_continued_where_it_stopped(
         "summary": Counter({"success": 1}),
     }
     told = airflow_api.xcom(dag_id, second, "summary")
-    assert (told["reused"], told["run"], told["jobs"]) == (15, 2, 17)
+    assert (told["reused"], told["executed"], told["jobs"]) == (15, 2, 17)
 
 
 def test_points_show_their_parameters_while_they_wait_and_are_found_by_them(
@@ -148,7 +112,7 @@ def test_force_runs_the_jobs_named_again_and_what_depends_on_them(
     assert state == "success", airflow_api.log_text(dag_id, run_id, "summary")
     assert experiment.executions() - once == Counter({f"{stage}1.{point}": 1 for stage in "sm" for point in (1, 2)})
     assert states(airflow_api, dag_id, run_id)["prepare"] == Counter({"skipped": 1})
-    assert airflow_api.xcom(dag_id, run_id, "summary")["run"] == 4
+    assert airflow_api.xcom(dag_id, run_id, "summary")["executed"] == 4
 
 
 @pytest.mark.full

@@ -232,9 +232,10 @@ def test_the_summary_tells_what_became_of_each_job(experiment: Experiment) -> No
         execute(task_of(experiment, "summary"), instance)
     # Also a run that failed leaves its figures.
     told = instance.pushed["return_value"]
-    assert (told["run"], told["skipped"], told["jobs"]) == (2, 12, 14)
+    assert (told["executed"], told["skipped"], told["jobs"]) == (2, 12, 14)
+    assert (told["lab"], told["run"]) == ("lab", "simulation")
     found = execute_summary(experiment, jobs=["prepare"], run_id="second")
-    assert (found["reused"], found["run"], found["succeeded"]) == (2, 0, 2)
+    assert (found["reused"], found["executed"], found["succeeded"]) == (2, 0, 2)
     assert [stage["task"] for stage in found["stages"]] == ["prepare"]
 
 

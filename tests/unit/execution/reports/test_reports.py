@@ -76,12 +76,12 @@ def test_failures_come_first_with_parameters_cause_and_log(experiment: Experimen
     experiment.fail("s1.2")
     report = DagRun(experiment, "first").settle()
     assert {end: count for end, count in report.counts.items() if count} == {
-        JobEnd.RUN: 12,
+        JobEnd.EXECUTED: 12,
         JobEnd.FAILED: 1,
         JobEnd.SKIPPED: 1,
     }
     lines = text_of(report).splitlines()
-    assert lines[0] == "run simulation: not done. 14 jobs: 1 failed, 1 skipped, 12 run"
+    assert lines[0] == "run simulation: not done. 14 jobs: 1 failed, 1 skipped, 12 executed"
     [failed] = report.ended(JobEnd.FAILED)
     assert lines[1:5] == [
         "1 failed:",
@@ -101,9 +101,9 @@ def test_a_later_run_tells_what_it_reused_from_what_it_ran(experiment: Experimen
     assert again.count(JobEnd.FAILED) == 1
     (experiment.folder / "fail-s1.2").unlink()
     third = DagRun(experiment, "third").settle()
-    assert (third.count(JobEnd.REUSED), third.count(JobEnd.RUN), third.succeeded) == (12, 2, 14)
+    assert (third.count(JobEnd.REUSED), third.count(JobEnd.EXECUTED), third.succeeded) == (12, 2, 14)
     by_task = {stage.task_id: stage for stage in third.stages}
-    assert by_task["simulate"].counts == {JobEnd.REUSED: 5, JobEnd.RUN: 1}
+    assert by_task["simulate"].counts == {JobEnd.REUSED: 5, JobEnd.EXECUTED: 1}
     assert "hint" not in text_of(third)
 
 
@@ -146,10 +146,10 @@ def test_a_job_that_was_stopped_and_one_that_repx_made(experiment: Experiment) -
     assert (report.count(JobEnd.CANCELLED), report.count(JobEnd.REUSED)) == (1, 1)
 
 
-def facts(number: int, end: JobEnd = JobEnd.RUN, **values: Any) -> JobFacts:
+def facts(number: int, end: JobEnd = JobEnd.EXECUTED, **values: Any) -> JobFacts:
     asked = values.get("asked", Resources()).cpus or 1
     given = {
-        "measured": end in (JobEnd.RUN, JobEnd.FAILED),
+        "measured": end in (JobEnd.EXECUTED, JobEnd.FAILED),
         "parameters": {"seed": number},
         "asked_cpu_seconds": asked * values.get("seconds", 0.0) if end is not JobEnd.REUSED else 0.0,
         **values,
