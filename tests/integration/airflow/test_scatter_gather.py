@@ -115,6 +115,7 @@ def steps_of(seed: int, branches: Sequence[int]) -> dict[str, int]:
     return {f"{seed}:step-{step}:{branch}": 1 for branch in branches for step in DIAMOND}
 
 
+@pytest.mark.full
 def test_a_diamond_goes_through_for_each_job_and_the_next_run_reuses_it(
     airflow_api: AirflowApi, split: Split, deploy: Deploy
 ) -> None:

@@ -162,6 +162,7 @@ def test_cancel_ends_the_jobs(pipeline: Pipeline) -> None:
     assert pipeline.json("cancel", "baseline") == []
 
 
+@pytest.mark.full
 def test_cancel_ends_some_jobs_and_leaves_the_others(pipeline: Pipeline) -> None:
     pipeline.experiment.hold("t1")
     gate = pipeline.experiment.hold("t2")

@@ -128,6 +128,7 @@ def test_thousands_of_parameters(nix: Nix, labs: Path) -> None:
     assert set(job["params"].values()) == {1}
 
 
+@pytest.mark.full
 def test_a_pipeline_of_three_hundred_stages_in_a_row(nix: Nix, labs: Path) -> None:
     lab = build(
         nix,
@@ -141,6 +142,7 @@ def test_a_pipeline_of_three_hundred_stages_in_a_row(nix: Nix, labs: Path) -> No
     assert [job["stage"] for job in metadata(lab)["jobs"].values()] == [f"s{number}" for number in range(300)]
 
 
+@pytest.mark.full
 def test_a_chain_of_stages_that_the_pipeline_does_not_name(nix: Nix, labs: Path) -> None:
     lab = build(
         nix,

@@ -24,6 +24,7 @@ def log_in(tab: Browser, airflow: AirflowInstance) -> None:
     tab.wait_for_text("Dags")
 
 
+@pytest.mark.full
 def test_one_click_on_the_last_run_makes_all_that_it_needs(
     orchestra: AirflowInstance, served: ServedLab, tmp_path: Path
 ) -> None:

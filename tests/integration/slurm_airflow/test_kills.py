@@ -88,6 +88,7 @@ def test_cleared_while_running_runs_anew_and_only_there(slurm_airflow: SlurmAirf
     assert experiment.executions()["s1.2"] == 2
 
 
+@pytest.mark.full
 def test_the_triggerer_is_killed_while_jobs_run(whole: SlurmAirflow, experiment: Experiment) -> None:
     dag_id, run_id = begin(whole, experiment)
     whole.airflow.kill("triggerer")

@@ -145,6 +145,7 @@ def sleeping(instance: AirflowInstance) -> bool:
     return any(command.startswith(b"sleep\x00600") for command in commands)
 
 
+@pytest.mark.full
 def test_life_of_an_instance(airflow_instance_factory: AirflowInstanceFactory) -> None:
     """A taken port, the crash of a component, its restart, and a stop from another process, running tasks included."""
     instance = airflow_instance_factory("own")
@@ -179,6 +180,7 @@ def test_life_of_an_instance(airflow_instance_factory: AirflowInstanceFactory) -
     assert instance.stop() == 0
 
 
+@pytest.mark.full
 def test_a_start_that_fails_shows_the_log(airflow_instance_factory: AirflowInstanceFactory) -> None:
     instance = airflow_instance_factory("wrong", overrides={"AIRFLOW__CORE__EXECUTOR": "NoSuchExecutor"})
     with pytest.raises(AirflowStartError, match="NoSuchExecutor"):
