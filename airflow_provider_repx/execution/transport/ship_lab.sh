@@ -47,7 +47,11 @@ receive() {
 }
 
 # Replaces what another one has stored meanwhile, which is the same: not every version of cp can leave it alone silently.
-keep() { cp -r --link --force "$work/contents/." "$1/contents/"; }
+# Folders are made first, because cp fails where another one makes the same folder between its look and its own attempt.
+keep() {
+    (cd "$work/contents" && find . -type d -print0) | (cd "$1/contents" && xargs -0 mkdir -p --)
+    cp -r --link --force "$work/contents/." "$1/contents/"
+}
 
 keep_whole() {
     local name failed

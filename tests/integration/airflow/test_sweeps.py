@@ -36,7 +36,7 @@ def test_a_packed_sweep_with_a_failure_is_continued_where_it_stopped(
     log = airflow_api.log_text(dag_id, first, "simulate", map_index=0)
     assert log.count("/4] ") == 4
     summary = airflow_api.log_text(dag_id, first, "summary")
-    assert "not done. 17 jobs: 1 failed, 1 skipped, 15 run" in summary
+    assert "not done. 17 jobs: 1 failed, 1 skipped, 15 executed" in summary
     assert summary.index("temperature=1.0") < summary.index("CPU hours")
     told: dict[str, Any] = airflow_api.xcom(dag_id, first, "summary")
     assert (told["failed"], told["skipped"], told["executed"]) == (1, 1, 15)

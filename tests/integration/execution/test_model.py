@@ -95,7 +95,7 @@ class Model:
         behind = self._behind(named)
         wanted = self._before(named | (behind if trigger.downstream else set()))
         forced = (named | behind) & wanted if trigger.force else set()
-        ends: Ends = {"run": set(), "reused": set(), "failed": set(), "skipped": set()}
+        ends: Ends = {"executed": set(), "reused": set(), "failed": set(), "skipped": set()}
         stopped = False
 
         def is_done(job: int) -> bool:
@@ -113,7 +113,7 @@ class Model:
                 self.done.pop(job, None)
                 stopped = not trigger.continue_on_failure
             else:
-                ends["run"].add(str(job))
+                ends["executed"].add(str(job))
                 self.done[job] = number
         return ends
 
@@ -202,15 +202,15 @@ class Reality:
 
     def _ends(self, request: ReportRequest) -> Ends:
         """The report's word, checked against what the scripts have written down."""
-        ends: Ends = {"run": set(), "reused": set(), "failed": set(), "skipped": set()}
+        ends: Ends = {"executed": set(), "reused": set(), "failed": set(), "skipped": set()}
         facts = gather_facts(request)
         for fact in facts:
             ends[fact.end.value].add(str(fact.parameters["number"]))
         executed = (self.folder / "executed").read_text().split()
         assert len(executed) == len(set(executed))
-        assert set(executed) == ends["run"] | ends["failed"]
+        assert set(executed) == ends["executed"] | ends["failed"]
         report = report_on(facts)
-        assert report.succeeded == len(ends["run"]) + len(ends["reused"])
+        assert report.succeeded == len(ends["executed"]) + len(ends["reused"])
         assert all(job.cause for job in report.unfinished)
         assert report.count(JobEnd.FAILED) == len(ends["failed"])
         return ends

@@ -92,7 +92,10 @@ def test_an_orphan_in_another_session_is_found_by_its_mark_and_ended(tmp_path: P
 
 
 def test_what_ignores_polite_requests_is_killed(tmp_path: Path) -> None:
-    process = start(tmp_path, "trap '' TERM\nbash -c 'trap \"\" TERM; while :; do sleep 600; done' &")
+    deaf = "trap '' TERM; touch {0}; while :; do sleep 600; done"
+    child = deaf.format("child").replace("'", '"')
+    # The parent outlives its child, so that its end tells how it was ended itself.
+    process = start(tmp_path, f"bash -c '{child}' &\nuntil [[ -e child ]]; do sleep 0.01; done\n{deaf.format('ready')}")
     root = identify(process.pid)
     assert root is not None
 
