@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Written when the last step of the installation has succeeded; older than these files means: install again.
 STAMP := $(VENV)/installed
+# Tests that share an Airflow or a cluster stay together (see tests/conftest.py).
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term
 
 .PHONY: help
 help: ## List the targets
@@ -45,11 +47,11 @@ tools-of-tests:
 
 .PHONY: test
 test: tools-of-tests lint ## Check everything, with the tests that end within 15 minutes on two cores
-	$(BIN)/pytest -m "not full" --cov --cov-report=term
+	$(PYTEST) -m "not full"
 
 .PHONY: test-full
 test-full: tools-of-tests lint ## Check everything, with the tests that take long
-	$(BIN)/pytest --cov --cov-report=term
+	$(PYTEST)
 
 .PHONY: clean
 clean: stop ## Remove the demo with its results, caches and build products; .venv stays
