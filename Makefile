@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Written when the last step of the installation has succeeded; older than these files means: install again.
 STAMP := $(VENV)/installed
 # Tests that share an Airflow or a cluster stay together (see tests/conftest.py).
-PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term
+PYTEST := $(BIN)/pytest --numprocesses 2 --no-loadscope-reorder --cov --cov-report=term
 
 .PHONY: help
 help: ## List the targets

@@ -7,8 +7,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+from tests.support.sharing import shared_scope
 
 _home = tempfile.mkdtemp(prefix="repx-tests-airflow-")
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
@@ -21,26 +25,27 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 # Fixtures with throwaway Slurm clusters and SSH servers; shared by all tests of a session.
 pytest_plugins = ["tests.support.cluster"]
 
-_INTEGRATION = Path(__file__).parent / "integration"
 # What takes longest begins first, so that both processes of `make test` end at about the same time.
 _LONGEST = ("airflow", "tools", "execution", "orchestration", "slurm_airflow", "cli", "nix", "building")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests in one process that share an Airflow, a cluster, or a built lab."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
-    items.sort(key=lambda item: _place(item.path))
+    """Begin with what takes longest."""
+
+    def place(item: pytest.Item) -> int:
+        parts = Path(item.nodeid.partition("::")[0]).parts
+        return _LONGEST.index(parts[2]) if parts[1] == "integration" and parts[2] in _LONGEST else len(_LONGEST)
+
+    items.sort(key=place)
 
 
-def _group(file: Path) -> str:
-    if not file.is_relative_to(_INTEGRATION):
-        return str(file)
-    folder = file.relative_to(_INTEGRATION).parent
-    return str(file if folder.name == "tools" else folder)
+class _SharedTogether(LoadScopeScheduling):
+    """Tests that share an Airflow, a cluster or a built lab run in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return shared_scope(nodeid)
 
 
-def _place(file: Path) -> int:
-    part = file.relative_to(_INTEGRATION).parts[0] if file.is_relative_to(_INTEGRATION) else ""
-    return _LONGEST.index(part) if part in _LONGEST else len(_LONGEST)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Take the place of `--dist`; see xdist's documentation."""
+    return _SharedTogether(config, log)
