@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -13,6 +14,7 @@ from airflow.sdk.execution_time import comms
 
 __all__ = [
     "ACTIVE_STATES",
+    "STARTED_KEY",
     "DagRunInfo",
     "active_dag_runs",
     "count_dag_runs",
@@ -23,10 +25,16 @@ __all__ = [
     "failed_at",
     "run_dag",
     "served_version",
+    "warn_if_paused",
 ]
+
+_log = logging.getLogger(__name__)
 
 ACTIVE_STATES = ("queued", "running")
 """States of a DAG run that has not ended."""
+
+STARTED_KEY = "started_dag_run"
+"""XCom of a task: the DAG run that it has started, as an object with `dag_id` and `run_id`."""
 
 # The last task of every run's DAG: it has ended if and only if nothing of the DAG run is left to do.
 _LAST_TASK_ID = "summary"
@@ -121,6 +129,12 @@ def dag_is_paused(dag_id: str) -> bool | None:
         if _is_missing(error):
             return None
         raise
+
+
+def warn_if_paused(dag_id: str) -> None:
+    """Say so where DAG runs of a DAG do not go on. For workers, not for triggers."""
+    if dag_is_paused(dag_id):
+        _log.warning("DAG %s is paused: its DAG runs go on after `airflow dags unpause %s`.", dag_id, dag_id)
 
 
 def served_version(dag_id: str) -> tuple[bool, str | None]:

@@ -22,7 +22,8 @@ RepxError
 │   ├── JobCancelledError             it was killed on request
 │   └── JobLostError                  the machine failed it (node, preemption, boot): another try may succeed
 ├── TransportError                a target's machine cannot be reached, or the connection broke
-│   └── HostKeyError                  its host key is not known, or not the known one
+│   ├── HostKeyError                  its host key is not known, or not the known one
+│   └── UnreachableError              it is not there now, or the connection broke: it may be back in a moment
 ├── SlurmError                    Slurm cannot do what it was asked
 │   ├── SlurmNotFoundError            no Slurm commands on the target
 │   ├── SlurmSubmissionError          sbatch refuses the request itself; another try would end the same way
@@ -78,6 +79,7 @@ __all__ = [
     "TargetError",
     "TransportError",
     "UnitError",
+    "UnreachableError",
     "UnsupportedTargetError",
     "WorkItemsError",
 ]
@@ -172,6 +174,10 @@ class TransportError(RepxError):
 
 class HostKeyError(TransportError):
     """A machine's host key is not known, or it is not the one that is known: nobody may connect."""
+
+
+class UnreachableError(TransportError):
+    """The machine does not answer now, or the connection to it broke; it may be back in a moment."""
 
 
 class SlurmError(RepxError):

@@ -102,6 +102,10 @@ def _options() -> dict[str, Any]:
         ),
         "private_store": _option("Directory of a Nix store of its own, for machines without /nix."),
         "allow_network": _option("Let nix download while it builds the lab.", kind="boolean", default="False"),
+        "default_args": _option(
+            "Airflow's arguments for every task of the lab's DAGs: a JSON object.",
+            example='{"owner": "physics", "priority_weight": 5}',
+        ),
     }
 
 

@@ -1,7 +1,7 @@
-"""What the scheduler, and at its start a triggerer, does for RepX's DAGs.
+"""What the scheduler, the API server, and at its start a triggerer do for RepX's DAGs.
 
 Pools exist before a job asks for a slot; each DAG run notes which lab it is about; sweep points show their parameters;
-lab versions that nobody uses any more are let go.
+lab versions that nobody uses any more are let go; what a task has started ends with it when somebody ends it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from airflow_provider_repx.plan import PoolPlan
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
-__all__ = ["known_pools", "on_dag_run_running", "on_starting"]
+__all__ = ["known_pools", "on_dag_run_running", "on_starting", "on_task_instance_failed"]
 
 _log = logging.getLogger(__name__)
+
+_STARTING_OPERATORS = frozenset({"RepxRunOperator", "RepxRunSensor"})
+"""Tasks that start DAG runs of other DAGs."""
 
 
 @hookimpl
@@ -52,6 +55,18 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 - Air
     if labels := getattr(_first_task(dag), "point_labels", None):
         dag_id, run_id = dag_run.dag_id, dag_run.run_id
         _in_background(lambda: _label(dag_id, run_id, labels), f"label the tasks of DAG run {run_id} of {dag_id}")
+
+
+@hookimpl
+def on_task_instance_failed(previous_state: Any, task_instance: Any) -> None:
+    """Stop what a task has started that somebody marks as failed, unless somebody else waits for it."""
+    # Airflow gives no state of before where a person ends a task, by itself or with its DAG run: in the API server.
+    if previous_state is not None or getattr(task_instance, "operator", None) not in _STARTING_OPERATORS:
+        return
+    dag_id, run_id, task_id = task_instance.dag_id, task_instance.run_id, task_instance.task_id
+    _in_background(
+        lambda: _stop_started(dag_id, run_id, task_id), f"stop what task {task_id} of {dag_id} {run_id} has started"
+    )
 
 
 def _role(component: Any) -> str | None:
@@ -97,6 +112,12 @@ def _keep_releasing() -> None:
     from airflow_provider_repx.lab_versions import keep_releasing  # noqa: PLC0415 - needs Airflow's database
 
     keep_releasing()
+
+
+def _stop_started(dag_id: str, run_id: str, task_id: str) -> None:
+    from airflow_provider_repx.started_runs import stop_started_by  # noqa: PLC0415 - needs Airflow's database
+
+    stop_started_by(dag_id, run_id, task_id)
 
 
 def _first_task(dag: Any) -> Any:

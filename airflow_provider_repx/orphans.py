@@ -96,7 +96,7 @@ def _targets_of(task: Any) -> Iterator[Target]:
     arguments = getattr(getattr(task, "start_trigger_args", None), "trigger_kwargs", None) or {}
     text = arguments.get("__var", arguments).get("request")
     try:
-        if task.task_type == "SlurmStageOperator" and text:
+        if task.task_type in {"SlurmPartOperator", "SlurmStageOperator"} and text:
             target = StageRequest.load(text).target
             # Only what says where the cluster is, so that tasks of one cluster agree.
             yield target.model_copy(update={"capacity": None, "partitions": {}})

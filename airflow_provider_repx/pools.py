@@ -22,6 +22,9 @@ __all__ = ["ensure_pools", "planned_changes"]
 
 _log = logging.getLogger(__name__)
 
+_TO_DO = {"created": "create", "resized": "resize"}
+"""How what was done is called before it is."""
+
 _PAUSES = (0.0, 1.0, 5.0, 15.0)
 """Seconds before each further attempt."""
 
@@ -44,11 +47,11 @@ def ensure_pools(plans: Iterable[PoolPlan]) -> list[str]:
 
 
 def planned_changes(plans: Iterable[PoolPlan]) -> list[str]:
-    """What `ensure_pools` would do, without doing it."""
+    """What `ensure_pools` would do, without doing it, such as ``create pool repx_local with 8 slots``."""
     with create_session() as session:
         changes = [change for plan in plans if (change := _apply(session, plan)) is not None]
         session.rollback()
-    return changes
+    return [_TO_DO[done] + " " + rest for done, _, rest in (change.partition(" ") for change in changes)]
 
 
 def _ensure(plan: PoolPlan) -> str | None:

@@ -1,11 +1,16 @@
 """How long a sweep of trivial jobs takes on a real Slurm from Airflow, beside a bare job array in the same run.
 
-    python benchmarks/slurm_airflow.py [--jobs 1000] [--worker-jobs 100]
+    python benchmarks/slurm_airflow.py [--jobs 1000] [--worker-jobs 100] [--set NAME=VALUE ...]
 
 Starts a throwaway Slurm and an Airflow (SQLite, LocalExecutor) in temporary folders. Rows: (a) one bare
-`sbatch --array`; (b) this provider, one task instance per job, started from the triggerer; (c) the same, started on
+`sbatch --array` of empty scripts; (a2) one that runs the very scripts of (b) and leaves the same folders, logs, record
+and marker of each; (b) this provider, one task instance per job, started from the triggerer; (c) the same, started on
 workers; (d) a mapped `BashOperator` that runs `sbatch --wait` on a worker. The last two are far slower, so they get
-fewer jobs. Seconds are from the trigger to the end of the last job's task; rates compare.
+fewer jobs. Seconds are from the trigger to the end of the last job's task; rates compare. Airflow is there, and idle,
+during (a) and (a2). The nodes run at a lower priority, in all rows. Memory is the largest of unique
+memory (USS) during (b).
+
+`--set NAME=VALUE` sets a variable for Airflow, such as AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=5.
 """
 
 from __future__ import annotations
@@ -22,12 +27,24 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import psutil
+
+from airflow_provider_repx.lab import read_lab
+from benchmarks.sweeps import Memory
 from tests.support.airflow import deploy_dag_file
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
-from tools.airflow_local import AirflowInstance
+from tools.airflow_local import AirflowInstance, DagRun
+from tools.airflow_local.waiting import wait_until
 from tools.cluster import ThrowawaySlurm
 
 TIMEOUT = 1800.0
+
+AS_USUAL = {
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+}
+"""Airflow's own defaults, instead of those of this project's tests, which are impatient."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +57,53 @@ class Row:
         return f"| {self.what} | {self.jobs:,} | {self.seconds:.0f} | {self.jobs / self.seconds:.1f} |"
 
 
-def bare_array(cluster: ThrowawaySlurm, jobs: int) -> float:
+def give_way(cluster: ThrowawaySlurm) -> None:
+    """Let the nodes run at a lower priority than Slurm's controller and Airflow.
+
+    On a cluster, neither shares its processors with the nodes. The number of jobs that start at once here is many times
+    that of the processors, which would leave next to nothing to whoever submits them.
+    """
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"] == "slurmd" and str(cluster.conf) in process.info["cmdline"]:
+            process.nice(15)
+
+
+EMPTY = "#!/bin/sh\necho 1 >/dev/null\n"
+
+SAME_WORK = """#!/usr/bin/env bash
+mapfile -t -s "$SLURM_ARRAY_TASK_ID" -n 1 jobs <{jobs}
+folder={outputs}/${{jobs[0]##*/}}
+mkdir -p "$folder/out" "$folder/repx"
+echo '{{}}' >"$folder/inputs.json"
+echo '{{}}' >"$folder/parameters.json"
+"${{jobs[0]}}/bin/main" "$folder/out" "$folder/inputs.json" "$folder/parameters.json" \\
+  >"$folder/repx/stdout.log" 2>"$folder/repx/stderr.log"
+status=$?
+printf '{{"exit_code":%d,"slurm_id":"%s"}}\\n' "$status" "$SLURM_JOB_ID" >"$folder/repx/.record"
+mv "$folder/repx/.record" "$folder/repx/attempt.json"
+if (( status )); then touch "$folder/repx/FAIL"; else touch "$folder/repx/SUCCESS"; fi
+exit "$status"
+"""
+
+
+def bare_array(cluster: ThrowawaySlurm, jobs: int, script: str = EMPTY) -> float:
     """One array, from its submission until nothing of it is left in the queue."""
     started = time.perf_counter()
-    script = "#!/bin/sh\necho 1 >/dev/null\n"
     cluster.run("sbatch", f"--array=0-{jobs - 1}", "--output=/dev/null", stdin=script)
     while cluster.run("squeue", "-h").stdout.strip():
         time.sleep(0.5)
     return time.perf_counter() - started
+
+
+def same_work_array(cluster: ThrowawaySlurm, folder: Path, jobs: int) -> float:
+    """The same for an array that runs the scripts of a lab, with a folder, logs, a record and a marker for each."""
+    lab = sweep(folder / "bare", jobs)
+    names = folder / "bare-jobs"
+    names.write_text("".join(f"{lab}/jobs/{job}\n" for job in read_lab(lab).run("benchmark").jobs))
+    outputs = folder / "bare-outputs"
+    took = bare_array(cluster, jobs, SAME_WORK.format(jobs=names, outputs=outputs))
+    assert sum(1 for _ in outputs.glob("*/repx/SUCCESS")) == jobs
+    return took
 
 
 def sweep(folder: Path, jobs: int) -> Path:
@@ -58,11 +114,17 @@ def sweep(folder: Path, jobs: int) -> Path:
     return write_lab(folder, [RunSpec("benchmark", specs)])
 
 
+def ended(airflow: AirflowInstance, dag_id: str, run_id: str) -> DagRun | None:
+    run = airflow.api.dag_run(dag_id, run_id)
+    return run if run.finished else None
+
+
 def run_dag(airflow: AirflowInstance, dag_id: str, task_id: str) -> float:
     """From the trigger to the end of the last instance of a task; everything must succeed."""
     triggered = time.time()
     run_id = airflow.api.trigger(dag_id).run_id
-    run = airflow.api.wait_for_run(dag_id, run_id, timeout=TIMEOUT)
+    # Asking takes processor time, too.
+    run = wait_until(lambda: ended(airflow, dag_id, run_id), timeout=TIMEOUT, what=f"{dag_id} {run_id}", interval=3.0)
     assert run.state == "success", run
     page: dict[str, Any] = {"total_entries": 1}
     ends: list[float] = []
@@ -104,23 +166,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Rates of jobs on Slurm from Airflow.")
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--worker-jobs", type=int, default=100)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable for Airflow")
     asked = parser.parse_args()
+    rows: list[Row] = []
+
+    def measured(what: str, jobs: int, seconds: float) -> None:
+        rows.append(Row(what, jobs, seconds))
+        print(rows[-1], flush=True)
+
     with tempfile.TemporaryDirectory() as name, ThrowawaySlurm() as cluster:
+        give_way(cluster)
         folder = Path(name)
         connection = json.dumps({"conn_type": "slurm", "extra": {"base_path": str(folder / "store")}})
-        overrides = {**cluster.env, "AIRFLOW_CONN_CLUSTER": connection}
+        given = dict(setting.split("=", 1) for setting in asked.set)
+        overrides = {**AS_USUAL, **cluster.env, "AIRFLOW_CONN_CLUSTER": connection, **given}
         with AirflowInstance(folder / "airflow", overrides=overrides) as airflow:
-            rows = [Row("(a) one bare `sbatch --array`", asked.jobs, bare_array(cluster, asked.jobs))]
-            print(rows[-1], flush=True)
-            rows.append(
-                Row("(b) started from the triggerer", asked.jobs, from_labs(airflow, folder, asked.jobs, "auto"))
-            )
-            print(rows[-1], flush=True)
-            few = asked.worker_jobs
-            rows.append(Row("(c) started on workers", few, from_labs(airflow, folder, few, "worker")))
-            print(rows[-1], flush=True)
-            rows.append(Row("(d) `sbatch --wait` on workers", few, from_sbatch_wait(airflow, few)))
-            print(rows[-1], flush=True)
+            jobs, few = asked.jobs, asked.worker_jobs
+            measured("(a) one bare `sbatch --array`, empty", jobs, bare_array(cluster, jobs))
+            measured("(a2) one bare `sbatch --array`, same work", jobs, same_work_array(cluster, folder, jobs))
+            with Memory(airflow) as memory:
+                measured("(b) started from the triggerer", jobs, from_labs(airflow, folder, jobs, "auto"))
+            if few:
+                measured("(c) started on workers", few, from_labs(airflow, folder, few, "worker"))
+                measured("(d) `sbatch --wait` on workers", few, from_sbatch_wait(airflow, few))
+    print("memory (MiB): " + ", ".join(f"{name} {size / 2**20:.0f}" for name, size in memory.largest.items()))
     print("\n| | jobs | seconds | jobs a second |\n| --- | ---: | ---: | ---: |")
     print("\n".join(map(str, rows)))
 

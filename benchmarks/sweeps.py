@@ -1,11 +1,12 @@
 """How long a sweep of trivial jobs takes on this machine from Airflow, end to end, beside plain bash in the same run.
 
-    python benchmarks/sweeps.py [--jobs 1000] [--stages 1] [--chunk auto] [--cpus 2] [--done]
+    python benchmarks/sweeps.py [--jobs 1000] [--stages 1] [--chunk auto] [--cpus 2] [--done] [--peer] [--no-again]
 
 Starts an Airflow of its own (SQLite, LocalExecutor) in a temporary folder. *bash* runs the very same scripts with as
 many workers as CPUs are given, without claims, records or logs. *first run* is from the DAG run's start to its end;
-*again* is a second DAG run, in which every job is done already. With `--done` the store says so from the beginning, and
-nothing is run at all. Memory is the largest of unique memory (USS) of each
+*again* is a second DAG run, in which every job is done already; `--no-again` leaves it out. *peer* (`--peer`) is one
+mapped `BashOperator` in the same Airflow that runs the same scripts, one task instance for each. With `--done` the
+store says so from the beginning, and nothing is run at all. Memory is the largest of unique memory (USS) of each
 component with its children, looked at once a second.
 """
 
@@ -113,9 +114,30 @@ def _unique(pid: int, *, children: bool) -> int:
     return total
 
 
-def seconds_of(api: AirflowApi, run_id: str) -> float:
+PEER = """
+from pathlib import Path
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.bash import BashOperator
+with DAG("peer", schedule=None, is_paused_upon_creation=False):
+    commands = [
+        f"exec {{script}} {folder}/peer-{{number}} /dev/null /dev/null"
+        for number, script in enumerate(Path("{scripts}").read_text().split())
+    ]
+    BashOperator.partial(task_id="work").expand(bash_command=commands)
+"""
+
+
+def peer_seconds(instance: AirflowInstance, folder: Path) -> float:
+    """The time that a mapped `BashOperator` needs for the scripts that `bash_seconds` has listed."""
+    deploy_dag_file(instance, "peer.py", PEER.format(folder=folder, scripts=folder / "scripts"), "peer")
+    run = instance.api.wait_for_run("peer", instance.api.trigger("peer").run_id, timeout=TIMEOUT)
+    assert run.state == "success", run
+    return seconds_of(instance.api, run.run_id, "peer")
+
+
+def seconds_of(api: AirflowApi, run_id: str, dag_id: str = DAG_ID) -> float:
     """From a DAG run's start to its end, as Airflow records it."""
-    record: dict[str, Any] = api.request("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}")
+    record: dict[str, Any] = api.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}")
     begin, end = (datetime.fromisoformat(record[key].replace("Z", "+00:00")) for key in ("start_date", "end_date"))
     return (end - begin).total_seconds()
 
@@ -127,6 +149,8 @@ def main() -> None:
     parser.add_argument("--chunk", default="auto")
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--done", action="store_true")
+    parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--no-again", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -149,21 +173,25 @@ def main() -> None:
             with Memory(instance) as memory:
                 first = api.wait_for_run(DAG_ID, api.trigger(DAG_ID).run_id, timeout=TIMEOUT)
             bash = min(bash, bash_seconds(lab, folder / "bash-again", arguments.cpus))
-            again = api.wait_for_run(DAG_ID, api.trigger(DAG_ID).run_id, timeout=TIMEOUT)
             states = Counter(str(task.state) for task in api.task_instances(DAG_ID, first.run_id))
-            states_again = Counter(str(task.state) for task in api.task_instances(DAG_ID, again.run_id))
-            took, took_again = seconds_of(api, first.run_id), seconds_of(api, again.run_id)
+            took = seconds_of(api, first.run_id)
+            took_again, states_again = "", Counter[str]()
+            if not arguments.no_again:
+                again = api.wait_for_run(DAG_ID, api.trigger(DAG_ID).run_id, timeout=TIMEOUT)
+                states_again = Counter(str(task.state) for task in api.task_instances(DAG_ID, again.run_id))
+                took_again = f"{seconds_of(api, again.run_id):.1f}"
+            peer = f"{peer_seconds(instance, folder / 'bash'):.1f}" if arguments.peer else ""
             print(api.log_text(DAG_ID, first.run_id, "summary")[-1500:], file=sys.stderr)
     print(f"states: {dict(states)}; again: {dict(states_again)}")
     print(
-        "| jobs | stages | chunk | task instances | first run (s) | again (s) | bash (s) | first run / bash |"
-        " memory (MiB) |"
+        "| jobs | stages | chunk | task instances | first run (s) | again (s) | peer (s) | bash (s) |"
+        " first run / bash | memory (MiB) |"
     )
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     used = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in memory.largest.items())
     print(
         f"| {arguments.jobs} | {arguments.stages} | {arguments.chunk} | {sum(states.values())} | {took:.1f} |"
-        f" {took_again:.1f} | {bash:.1f} | {took / bash:.1f} | {used} |"
+        f" {took_again} | {peer} | {bash:.1f} | {took / bash:.1f} | {used} |"
     )
 
 

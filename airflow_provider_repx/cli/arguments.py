@@ -9,8 +9,8 @@ __all__ = [
     "CONTINUE_ON_FAILURE",
     "DAG_RUN",
     "FORCE",
-    "JOB",
     "JOBS",
+    "JOB_OR_PART",
     "LAB",
     "OUTPUT",
     "OUTPUT_CSV",
@@ -43,7 +43,12 @@ OUTPUT_JSON_FIRST = Arg(
     ("-o", "--output"), help="json as RepX prints it, or a table", choices=("json", "table"), default="json"
 )
 RUN = Arg(("run",), metavar="RUN", help="Name of a run of the lab")
-JOB = Arg(("job",), metavar="ID", help="A job's id, or its beginning where only one job's id begins so")
+JOB_OR_PART = Arg(
+    ("job",),
+    metavar="ID",
+    help="A job's id, or its beginning where only one job's id begins so. Of a scatter-gather job it stands for gather;"
+    " ID/scatter and ID/branch-3/step-fit are other parts",
+)
 JOBS = Arg(
     ("-j", "--jobs"),
     metavar="PATTERN",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_repx.cli.errors import command
 from airflow_provider_repx.cli.find import match_jobs
 from airflow_provider_repx.cli.labs import ChosenLab, choose_lab
+from airflow_provider_repx.cli.parts import name_of, units_of, work_items
 from airflow_provider_repx.cli.tables import counted, print_json, print_table
 from airflow_provider_repx.errors import DagError
-from airflow_provider_repx.execution.store import JobStatus, read_claim
+from airflow_provider_repx.execution.units import Unit
 from airflow_provider_repx.lab import JobId, Run
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["cancel"]
 
 _POLL_SECONDS = 0.5
+_REMOTE_POLL_SECONDS = 2.0
+_SHOWN = 10
 _PATIENCE_SECONDS = 120.0
 
 
@@ -97,9 +100,13 @@ def _tasks_of(
         elif indices := _indices(group.scatter.task_id, group.jobs, wanted, group.chunk):
             found.update(dict.fromkeys((group.scatter.task_id, group.gather.task_id), indices))
             # Which steps belong to which job is known from the claims of those that run.
-            for task_id, index in _steps_under_way(chosen, dag_run, [job for job in group.jobs if job in wanted]):
+            for task_id, index in _steps_under_way(chosen, run, dag_run, _among(group.jobs, wanted)):
                 found[task_id] = {index, *(found.get(task_id) or ())}
     return found
+
+
+def _among(jobs: Sequence[JobId], wanted: Collection[JobId]) -> list[JobId]:
+    return [job for job in jobs if job in wanted]
 
 
 def _indices(task_id: str, held: Sequence[JobId], wanted: Collection[JobId], chunk: int) -> list[int]:
@@ -112,31 +119,46 @@ def _indices(task_id: str, held: Sequence[JobId], wanted: Collection[JobId], chu
     return indices
 
 
-def _steps_under_way(chosen: ChosenLab, dag_run: DagRunView, jobs: Sequence[JobId]) -> Iterator[tuple[str, int]]:
-    for job in jobs:
-        for file in chosen.visible_store.job(job).root.glob("branch-*/step-*/repx/claim"):
-            claim = read_claim(file)
-            if claim is not None and claim.claimant.run_id == dag_run.run_id:
-                yield claim.claimant.task_id, claim.claimant.map_index
+def _steps_under_way(
+    chosen: ChosenLab, run: Run, dag_run: DagRunView, jobs: Sequence[JobId]
+) -> Iterator[tuple[str, int]]:
+    steps = [unit.paths(chosen.store) for unit in _units(chosen, run, jobs) if unit.part == "step"]
+    for claim in chosen.store.claims(steps).values():
+        holder = claim.claimant
+        if (holder.dag_id, holder.run_id) == (dag_run.dag_id, dag_run.run_id):
+            yield holder.task_id, holder.map_index
+
+
+def _units(chosen: ChosenLab, run: Run, jobs: Sequence[JobId]) -> Sequence[Unit]:
+    """Everything that is claimed by itself: simple jobs, and the parts of the others."""
+    items = work_items(chosen.store, [job for job in jobs if run.jobs[job].stage_type != "simple"])
+    return [
+        unit for job in jobs for unit in units_of(job, run.jobs[job], len(items.get(job, ()))) or (Unit(job, "main"),)
+    ]
 
 
 def _wait(chosen: ChosenLab, run: Run, dag_runs: Sequence[DagRunView], jobs: Sequence[JobId]) -> int:
     """Wait until no job is claimed by a cancelled DAG run any more; 1 where some still are after a while."""
     cancelled = {(dag_run.dag_id, dag_run.run_id) for dag_run in dag_runs}
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while left := _claimed(chosen, jobs or tuple(run.jobs), cancelled):
+    pause = _REMOTE_POLL_SECONDS if chosen.target.is_remote else _POLL_SECONDS
+    while left := _claimed(chosen, run, jobs or tuple(run.jobs), cancelled):
         if time.monotonic() > deadline:
-            print(f"[ERROR] still running after {_PATIENCE_SECONDS:.0f} s: {', '.join(left)}", file=sys.stderr)
+            more = f", and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+            print(
+                f"[ERROR] still running after {_PATIENCE_SECONDS:.0f} s: {', '.join(left[:_SHOWN])}{more}.",
+                file=sys.stderr,
+            )
             return 1
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
     return 0
 
 
-def _claimed(chosen: ChosenLab, jobs: Sequence[JobId], by: set[tuple[str, str]]) -> list[JobId]:
-    store = chosen.visible_store
-    found = []
-    for job_id, status in store.statuses(jobs).items():
-        claim = read_claim(store.job(job_id).claim) if status is JobStatus.RUNNING else None
-        if claim is not None and (claim.claimant.dag_id, claim.claimant.run_id) in by:
-            found.append(job_id)
-    return found
+def _claimed(chosen: ChosenLab, run: Run, jobs: Sequence[JobId], by: set[tuple[str, str]]) -> list[str]:
+    units = {unit.paths(chosen.store): unit for unit in _units(chosen, run, jobs)}
+    claims = chosen.store.claims(units)
+    return [
+        name_of(units[folder])
+        for folder, claim in claims.items()
+        if (claim.claimant.dag_id, claim.claimant.run_id) in by
+    ]

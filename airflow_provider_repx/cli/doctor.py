@@ -59,7 +59,8 @@ def _labs(arguments: argparse.Namespace) -> Iterator[ChosenLab | Finding]:
         yield warning(
             "labs",
             "none is configured, and Airflow knows no DAG of one. Make one with `airflow repx init DIR`, or set `lab`"
-            " in the [repx] section",
+            " in the [repx] section of Airflow's configuration (AIRFLOW__REPX__LAB), and `base_path` for its results"
+            " (AIRFLOW__REPX__BASE_PATH)",
         )
 
 

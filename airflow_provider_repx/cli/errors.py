@@ -7,6 +7,7 @@ interruption with Ctrl+C.
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 import warnings
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from airflow_provider_repx.cli.logs import send_logs_to_stderr
+from airflow_provider_repx.cli.tables import one_line
 from airflow_provider_repx.errors import CommandLineError, LabLookupError, RepxError
 
 __all__ = ["command"]
@@ -34,6 +36,7 @@ def command(function: Callable[_P, int | None]) -> Callable[_P, None]:
     @functools.wraps(function)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> None:
         send_logs_to_stderr()
+        _print_everything()
         try:
             with warnings.catch_warnings():
                 # What the libraries that Airflow loads say to each other concerns nobody who calls a command.
@@ -61,8 +64,15 @@ def command(function: Callable[_P, int | None]) -> Callable[_P, None]:
     return wrapped
 
 
+def _print_everything() -> None:
+    """Have characters that a terminal's encoding lacks written out: names of files and labs may hold any."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _end(code: int, message: str, error: Exception | None = None) -> None:
-    print(f"[ERROR] {message}", file=sys.stderr)
+    print(f"[ERROR] {one_line(message)}", file=sys.stderr)
     raise SystemExit(code) from error
 
 

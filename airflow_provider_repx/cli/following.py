@@ -19,7 +19,7 @@ from airflow_provider_repx.cli.labs import ChosenLab
 from airflow_provider_repx.cli.progress import Watch
 from airflow_provider_repx.cli.run import Wish
 from airflow_provider_repx.cli.status import watch_of
-from airflow_provider_repx.cli.tables import print_json
+from airflow_provider_repx.cli.tables import clean, print_json
 from airflow_provider_repx.errors import StoreError, TransportError
 
 __all__ = ["follow"]
@@ -96,7 +96,8 @@ class _Following:
         """Tell which DAG runs an interruption leaves behind."""
         active = [name for name, state in self.states.items() if state.dag_run is not None and not state.has_ended()]
         if active:
-            print(f"Still under way: {', '.join(active)}. `airflow repx cancel RUN` ends them.", file=sys.stderr)
+            told = clean(f"Still under way: {', '.join(active)}.")
+            print(f"{told} `airflow repx cancel RUN` ends them.", file=sys.stderr)
 
     def describe(self) -> list[dict[str, object]]:
         """What became of each run."""
@@ -152,7 +153,7 @@ class _Following:
         if state.jobs is None:
             state.jobs = watch_of(self.chosen, wish.run, dag_run).jobs
         try:
-            return f", {state.jobs.look().line()}"
+            return f", {state.jobs.look(fresh=not dag_run.active).line()}"
         except (StoreError, TransportError):
             # The store cannot be asked for now; the DAG run's state is known all the same.
             return ""
@@ -163,7 +164,7 @@ class _Following:
         state.warned = True
         reason = queue_stands_still(self.chosen.dag_id(run))
         if reason:
-            print(f"[WARNING] {run} is still queued: {reason}", file=sys.stderr)
+            print(clean(f"[WARNING] {run} is still queued: {reason}"), file=sys.stderr)
 
     def _say(self, run: str, text: str) -> None:
-        print(f"{run}: {text}", file=sys.stderr if self.quiet else sys.stdout, flush=True)
+        print(clean(f"{run}: {text}"), file=sys.stderr if self.quiet else sys.stdout, flush=True)

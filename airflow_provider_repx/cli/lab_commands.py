@@ -7,7 +7,7 @@ from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand,
 from airflow_provider_repx.cli.arguments import (
     BASE_PATH,
     FORCE,
-    JOB,
+    JOB_OR_PART,
     JOBS,
     LAB,
     OUTPUT,
@@ -77,6 +77,11 @@ _LIST_JOBS = ActionCommand(
         ),
         Arg(("-g", "--group-by-stage"), action="store_true", help="One section per stage, with its jobs by status"),
         Arg(("--output-paths",), action="store_true", help="Also show where each output is"),
+        Arg(
+            ("--parts",),
+            action="store_true",
+            help="Also a row for each part of scatter-gather jobs, named ID/PART as other commands take it",
+        ),
         LAB,
         BASE_PATH,
         OUTPUT,
@@ -113,8 +118,8 @@ _SHOW_JOB = ActionCommand(
     help="Everything about one job",
     description="A job's parameters, inputs, outputs, resources, status, last attempt, and where its logs are.",
     func=lazy_load_command(f"{_PACKAGE}.show_job.show_job"),
-    args=(JOB, LAB, BASE_PATH, OUTPUT),
-    epilog="Example:\n  airflow repx show job 4fk2",
+    args=(JOB_OR_PART, LAB, BASE_PATH, OUTPUT),
+    epilog="Examples:\n  airflow repx show job 4fk2\n  airflow repx show job 4fk2/branch-3/step-fit",
 )
 _SHOW_OUTPUT = ActionCommand(
     name="output",
@@ -122,7 +127,7 @@ _SHOW_OUTPUT = ActionCommand(
     description="Without PATH, list the files in a job's folder of results; with it, print that file.",
     func=lazy_load_command(f"{_PACKAGE}.show_output.show_output"),
     args=(
-        JOB,
+        JOB_OR_PART,
         Arg(("path",), metavar="PATH", nargs="?", help="A file or folder in the job's folder of results"),
         LAB,
         BASE_PATH,
@@ -143,21 +148,19 @@ _LOG = ActionCommand(
     " attempts, one after the other.",
     func=lazy_load_command(f"{_PACKAGE}.log.log"),
     args=(
-        JOB,
+        JOB_OR_PART,
         Arg(("-n", "--lines"), metavar="N", type=positive, default=50, help="How many lines (default: 50)"),
         Arg(("--stdout",), action="store_true", help="Standard output (the default)"),
         Arg(("--stderr",), action="store_true", help="Standard error, which also shows each command of the script"),
         Arg(("-f", "--follow"), action="store_true", help="Go on printing until the job has ended"),
-        Arg(
-            ("--unit",),
-            metavar="UNIT",
-            help="Of a scatter-gather job: scatter, or a step of a branch such as branch-3/step-fit (default: gather)",
-        ),
         LAB,
         BASE_PATH,
         OUTPUT,
     ),
-    epilog="Examples:\n  airflow repx log 4fk2 --stderr -n 100\n  airflow repx log 4fk2 --follow",
+    epilog="Examples:\n"
+    "  airflow repx log 4fk2 --stderr -n 100\n"
+    "  airflow repx log 4fk2 --follow\n"
+    "  airflow repx log 4fk2/branch-3/step-fit",
 )
 _TRACE_PARAMS = ActionCommand(
     name="trace-params",
@@ -190,16 +193,24 @@ _DEBUG_RUN = ActionCommand(
     name="debug-run",
     help="A shell where a job's script can be run by hand",
     description="Open a shell in a scratch folder, with the job's inputs and parameters in place, the environment that"
-    " the job gets, and the command `run-job`. The output store is not changed.",
+    " the job gets, and the command `run-job`. The output store is not changed. Where jobs run on another machine, the"
+    " shell is one there, over SSH.",
     func=lazy_load_command(f"{_PACKAGE}.debug_run.debug_run"),
     args=(
-        JOB,
-        Arg(("--directory",), metavar="DIR", help="Scratch folder, kept afterwards (default: a new one, removed)"),
+        JOB_OR_PART,
+        Arg(
+            ("--directory",),
+            metavar="DIR",
+            help="Scratch folder where the job runs, new or empty, kept afterwards (default: a new one, removed)",
+        ),
         Arg(("-c", "--command"), metavar="TEXT", help="Run this line of bash instead of an interactive shell"),
         LAB,
         BASE_PATH,
     ),
-    epilog="Examples:\n  airflow repx debug-run 4fk2\n  airflow repx debug-run 4fk2 -c run-job",
+    epilog="Examples:\n"
+    "  airflow repx debug-run 4fk2\n"
+    "  airflow repx debug-run 4fk2 -c run-job\n"
+    "  airflow repx debug-run 4fk2/branch-3/step-fit --directory ~/fit",
 )
 
 LAB_COMMANDS: tuple[CLICommand, ...] = (

@@ -50,24 +50,6 @@ class ChosenLab:
         """The output store, to be asked how far jobs are, on whatever machine it is; raises `TargetError`."""
         return store_of(self.target)
 
-    @property
-    def sees_files(self) -> bool:
-        """Whether the output store's files can be looked at from this machine."""
-        # A shared folder shows another machine's store here as well.
-        return not self.target.is_remote or self.target.base_path.is_dir()
-
-    @cached_property
-    def visible_store(self) -> OutputStore:
-        """The output store, to look at its files from this machine; raises `TargetError` where it cannot be."""
-        target = self.target
-        if not self.sees_files:
-            raise TargetError(
-                f"lab {self.name!r}: the files of target {target.name!r} are below {target.base_path} on"
-                f" {target.address or target.ssh_connection}, which this machine does not see. Use this command there,"
-                " or mount that folder here under the same path."
-            )
-        return OutputStore(target.base_path)
-
     @cached_property
     def rules(self) -> ResourceRules:
         """The rules of its resources.toml; raises `TargetError`."""

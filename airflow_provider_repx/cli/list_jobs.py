@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from airflow_provider_repx.cli.errors import command
-from airflow_provider_repx.cli.find import select
+from airflow_provider_repx.cli.find import SelectedJobs, select
 from airflow_provider_repx.cli.labs import choose_lab
+from airflow_provider_repx.cli.parts import name_of, outputs_of, statuses_of, units_of, work_items
 from airflow_provider_repx.cli.tables import clean, counted, print_json, print_table
 from airflow_provider_repx.execution.store import JobStatus, OutputStore, ResultRow, results
-from airflow_provider_repx.lab import Lab, Scalar
+from airflow_provider_repx.execution.units import Unit
+from airflow_provider_repx.lab import JobId, Lab, Scalar
 from airflow_provider_repx.plan.labels import shown
 
 __all__ = ["list_jobs"]
@@ -23,8 +26,16 @@ _NONE = "-"
 
 @dataclass(frozen=True)
 class _Entry:
+    """A job of a run, or a part of one."""
+
     run: str
     row: ResultRow
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """As other commands take it."""
+        return f"{self.row.job_id}/{self.part}" if self.part else self.row.job_id
 
 
 @command
@@ -34,7 +45,7 @@ def list_jobs(arguments: argparse.Namespace) -> None:
     statuses = frozenset(map(JobStatus, arguments.status))
     entries = [
         entry
-        for entry in _entries(chosen.lab, chosen.store, arguments.spec)
+        for entry in _entries(chosen.lab, chosen.store, arguments.spec, with_parts=arguments.parts)
         if (not statuses or entry.row.status in statuses)
         and (arguments.stage is None or arguments.stage in entry.row.stage)
     ]
@@ -52,12 +63,34 @@ def list_jobs(arguments: argparse.Namespace) -> None:
         print_table([columns.header, *map(columns.row, entries)])
 
 
-def _entries(lab: Lab, store: OutputStore, spec: str | None) -> Iterator[_Entry]:
-    for selected in select(lab, spec):
+def _entries(lab: Lab, store: OutputStore, spec: str | None, *, with_parts: bool) -> Iterator[_Entry]:
+    chosen = select(lab, spec)
+    # One question for all runs: the store may be on another machine.
+    statuses = store.statuses(dict.fromkeys(job for selected in chosen for job in selected.run.jobs))
+    parts = _parts(chosen, store) if with_parts else {}
+    for selected in chosen:
         wanted = frozenset(selected.jobs)
-        for row in results(lab, selected.run.name, store):
+        for row in results(lab, selected.run.name, store, statuses=statuses):
             if row.job_id in wanted:
                 yield _Entry(selected.run.name, row)
+                for unit, status in parts.get(row.job_id, {}).items():
+                    outputs = outputs_of(selected.run.jobs[row.job_id].executables[unit.executable], unit.paths(store))
+                    part = replace(row, status=status, outputs={name: Path(path) for name, path in outputs.items()})
+                    yield _Entry(selected.run.name, part, name_of(unit).partition("/")[2])
+
+
+def _parts(chosen: Iterable[SelectedJobs], store: OutputStore) -> Mapping[JobId, Mapping[Unit, JobStatus]]:
+    """How far the parts of scatter-gather jobs are."""
+    jobs = {
+        job_id: selected.run.jobs[job_id]
+        for selected in chosen
+        for job_id in selected.jobs
+        if selected.run.jobs[job_id].stage_type != "simple"
+    }
+    items = work_items(store, jobs)
+    units = {job_id: units_of(job_id, job, len(items.get(job_id, ()))) for job_id, job in jobs.items()}
+    statuses = statuses_of(store, [unit for members in units.values() for unit in members])
+    return {job_id: {unit: statuses[unit] for unit in members} for job_id, members in units.items()}
 
 
 def _describe(entry: _Entry) -> dict[str, Any]:
@@ -65,6 +98,7 @@ def _describe(entry: _Entry) -> dict[str, Any]:
     return {
         "run": entry.run,
         "job": row.job_id,
+        "part": entry.part or None,
         "stage": row.stage,
         "status": row.status.value,
         "parameters": dict(row.parameters),
@@ -86,7 +120,7 @@ class _Columns:
     def row(self, entry: _Entry) -> list[str]:
         row = entry.row
         cells = [entry.run] if self.with_run else []
-        cells += [row.job_id, row.stage, row.status.value]
+        cells += [entry.name, row.stage, row.status.value]
         cells += [_value(row.parameters, name) for name in self.parameters]
         if self.store is not None:
             cells.append(", ".join(map(str, row.outputs.values())))
@@ -103,7 +137,7 @@ def _print_sections(entries: Iterable[_Entry], columns: _Columns) -> None:
     for entry in entries:
         by_stage.setdefault(entry.row.stage, []).append(entry)
     for number, (stage, members) in enumerate(by_stage.items()):
-        counts = Counter(entry.row.status for entry in members)
+        counts = Counter(entry.row.status for entry in members if not entry.part)
         told = ", ".join(f"{counts[status]} {status}" for status in JobStatus if counts[status])
-        print(("\n" if number else "") + f"{clean(stage)}: {counted(len(members), 'job')}: {told}")
+        print(("\n" if number else "") + f"{clean(stage)}: {counted(sum(counts.values()), 'job')}: {told}")
         print_table([columns.header, *map(columns.row, members)])

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_repx.cli.errors import command
 from airflow_provider_repx.cli.labs import ChosenLab, choose_lab
-from airflow_provider_repx.cli.tables import print_json, print_table
+from airflow_provider_repx.cli.tables import one_line, print_json, print_table
 from airflow_provider_repx.errors import StoreError, TargetError, TransportError
 from airflow_provider_repx.execution.store import JobStatus
 from airflow_provider_repx.lab import JobId, Run
@@ -37,7 +37,7 @@ def _statuses(chosen: ChosenLab) -> Mapping[JobId, JobStatus] | None:
     try:
         return chosen.store.statuses(jobs)
     except (StoreError, TargetError, TransportError) as error:
-        print(f"[WARNING] no job's status is known: {error}", file=sys.stderr)
+        print(f"[WARNING] no job's status is known: {one_line(str(error))}", file=sys.stderr)
         return None
 
 

@@ -4,58 +4,127 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from airflow_provider_repx.cli.errors import command
-from airflow_provider_repx.cli.find import find_job
 from airflow_provider_repx.cli.labs import ChosenLab, choose_lab
+from airflow_provider_repx.cli.parts import FoundUnit, find_unit, name_of
 from airflow_provider_repx.cli.tables import print_json
-from airflow_provider_repx.cli.there import read
-from airflow_provider_repx.errors import CommandLineError
+from airflow_provider_repx.cli.there import Session, machine_of, told
+from airflow_provider_repx.errors import CommandLineError, StoreError
 from airflow_provider_repx.execution.store import JobStatus
+from airflow_provider_repx.targets import Target
 
 __all__ = ["last_lines", "log"]
 
-_UNIT = re.compile(r"scatter|branch-[0-9]+/step-[^/\x00]+")
 _BLOCK = 65536
 _POLL_SECONDS = 0.5
+_REMOTE_POLL_SECONDS = 2.0
+_TRANSFER_SECONDS = 600.0
+
+_TAIL = '[ -e "$2" ] || exit 0; size=$(stat -L -c %s -- "$2") && echo "$size" && head -c "$size" -- "$2" | tail -n "$1"'
+_REST = """[ -e "$2" ] || exit 0
+size=$(stat -L -c %s -- "$2") && echo "$size" || exit 1
+if [ "$size" -lt "$1" ]; then set -- 0 "$2"; fi
+tail -c "+$(($1 + 1))" -- "$2" | head -c "$((size - $1))"
+"""
 
 
 @command
 def log(arguments: argparse.Namespace) -> None:
-    """Print the end of a job's log, and what is added to it."""
+    """Print the end of a log of a job or of a part of one, and what is added to it."""
     if arguments.stdout and arguments.stderr:
         raise CommandLineError("--stdout and --stderr: give one of them.")
     if arguments.follow and arguments.output == "json":
         raise CommandLineError("--follow prints lines as they come, so it goes with --output table only.")
     chosen = choose_lab(arguments)
-    found = find_job(chosen.lab, arguments.job)
-    # A log on another machine is read by one command there, which cannot follow it.
-    paths = (chosen.visible_store if arguments.follow else chosen.store).job(found.job_id)
-    folder = paths.repx if arguments.unit is None else paths.root / _unit(arguments.unit) / "repx"
-    file = folder / ("stderr.log" if arguments.stderr else "stdout.log")
-    content, end = _end_of(chosen, file, arguments.lines)
+    asked = find_unit(chosen.lab, arguments.job)
+    paths = asked.paths(chosen.store)
+    file = paths.stderr if arguments.stderr else paths.stdout
+    if chosen.target.is_remote:
+        with Session(chosen.target) as session:
+            _show(arguments, chosen, asked, _RemoteLog(session, chosen.target, file))
+    else:
+        _show(arguments, chosen, asked, _LocalLog(file))
+
+
+def _show(arguments: argparse.Namespace, chosen: ChosenLab, asked: FoundUnit, told_by: _LocalLog | _RemoteLog) -> None:
+    content = told_by.end(arguments.lines)
     if arguments.output == "json":
-        lines = content.decode("utf-8", "replace").splitlines()
-        print_json({"job": found.job_id, "file": str(file), "lines": lines})
+        lines = content.decode("utf-8", "replace").removesuffix("\n").split("\n") if content else []
+        about = {"job": asked.job_id, "part": asked.named or None, "file": str(told_by.file), "lines": lines}
+        print_json(about)
         return
     _write(content)
     if arguments.follow:
-        _follow(file, end, lambda: chosen.store.status(found.job_id))
+        _follow(told_by, lambda: asked.status(chosen.store), what="part" if asked.named else "job")
     elif not content:
         other = "" if arguments.stderr else " Perhaps --stderr shows more."
-        print(f"{file}: nothing there; the job is {chosen.store.status(found.job_id)}.{other}", file=sys.stderr)
+        what = f"{name_of(asked.unit)}" if asked.named else "the job"
+        print(f"{told_by.file}: nothing there; {what} is {asked.status(chosen.store)}.{other}", file=sys.stderr)
 
 
-def _end_of(chosen: ChosenLab, file: Path, lines: int) -> tuple[bytes, int]:
-    if chosen.sees_files:
-        return last_lines(file, lines)
-    script = '[ ! -e "$2" ] || tail -n "$1" -- "$2"'
-    return read(chosen.target, ["bash", "-c", script, "log", str(lines), str(file)]), 0
+class _LocalLog:
+    """A log file of this machine, and how far it was read."""
+
+    pause = _POLL_SECONDS
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._position = 0
+
+    def end(self, lines: int) -> bytes:
+        """Its last lines."""
+        content, self._position = last_lines(self.file, lines)
+        return content
+
+    def print_rest(self) -> None:
+        """Print what is new."""
+        try:
+            with self.file.open("rb") as opened:
+                # A log that has become shorter was begun anew.
+                if opened.seek(0, os.SEEK_END) < self._position:
+                    self._position = 0
+                opened.seek(self._position)
+                while block := opened.read(_BLOCK):
+                    _write(block)
+                    self._position += len(block)
+        except FileNotFoundError:
+            pass
+
+
+class _RemoteLog:
+    """A log file of a target's machine."""
+
+    pause = _REMOTE_POLL_SECONDS
+
+    def __init__(self, session: Session, target: Target, file: Path) -> None:
+        self.file = file
+        self._session = session
+        self._where = machine_of(target)
+        self._position = 0
+
+    def end(self, lines: int) -> bytes:
+        """Its last lines."""
+        return self._ask(_TAIL, lines)
+
+    def print_rest(self) -> None:
+        """Print what is new."""
+        if rest := self._ask(_REST, self._position):
+            _write(rest)
+
+    def _ask(self, script: str, number: int) -> bytes:
+        """What a script prints behind the file's size, which is remembered."""
+        command = ["bash", "-c", script, "log", str(number), str(self.file)]
+        done = self._session.ask(command, timeout=_TRANSFER_SECONDS)
+        if done.exit_code:
+            raise StoreError(f"on {self._where}: {told(done)}")
+        size, _, content = done.stdout.partition(b"\n")
+        self._position = int(size) if size else 0
+        return content
 
 
 def last_lines(file: Path, lines: int) -> tuple[bytes, int]:
@@ -63,52 +132,33 @@ def last_lines(file: Path, lines: int) -> tuple[bytes, int]:
     try:
         with file.open("rb") as opened:
             end = begin = opened.seek(0, os.SEEK_END)
-            content = b""
+            blocks: list[bytes] = []
+            breaks = 0
             # One line break more than lines, since the last line has one as well.
-            while begin and content.count(b"\n") <= lines:
+            while begin and breaks <= lines:
                 step = min(begin, _BLOCK)
                 begin -= step
                 opened.seek(begin)
-                content = opened.read(step) + content
+                blocks.append(opened.read(step))
+                breaks += blocks[-1].count(b"\n")
     except FileNotFoundError:
         return b"", 0
-    return b"".join(content.splitlines(keepends=True)[-lines:]), end
+    content = b"".join(reversed(blocks))
+    # Only line feeds end lines, as for `tail`: a progress bar returns its carriage many times in one.
+    ended = content.endswith(b"\n")
+    return b"\n".join(content.removesuffix(b"\n").split(b"\n")[-lines:]) + (b"\n" if ended else b""), end
 
 
-def _unit(written: str) -> str:
-    if not _UNIT.fullmatch(written):
-        raise CommandLineError(
-            f"--unit {written!r}: give scatter, or a step of a branch such as branch-3/step-fit. Without --unit it is"
-            " the log of gather."
-        )
-    return written
-
-
-def _follow(file: Path, position: int, status: Callable[[], JobStatus]) -> None:
-    """Print what is added to a log until its job has ended; wait for a job that has not begun."""
+def _follow(told_by: _LocalLog | _RemoteLog, status: Callable[[], JobStatus], *, what: str) -> None:
+    """Print what is added to a log until its job or part has ended; wait for one that has not begun."""
     while True:
         # Asked before reading: what a job writes until its end is then read after its end.
         now = status()
-        position = _print_from(file, position)
+        told_by.print_rest()
         if now in (JobStatus.SUCCEEDED, JobStatus.FAILED):
-            print(f"The job has {now}.", file=sys.stderr)
+            print(f"The {what} has {now}.", file=sys.stderr)
             return
-        time.sleep(_POLL_SECONDS)
-
-
-def _print_from(file: Path, position: int) -> int:
-    try:
-        with file.open("rb") as opened:
-            # A log that has become shorter was begun anew.
-            if opened.seek(0, os.SEEK_END) < position:
-                position = 0
-            opened.seek(position)
-            while block := opened.read(_BLOCK):
-                _write(block)
-                position += len(block)
-    except FileNotFoundError:
-        pass
-    return position
+        time.sleep(told_by.pause)
 
 
 def _write(content: bytes) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_repx.cli.errors import command
 from airflow_provider_repx.cli.find import require_jobs
 from airflow_provider_repx.cli.labs import ChosenLab, choose_lab
-from airflow_provider_repx.cli.tables import counted, print_json, print_table
+from airflow_provider_repx.cli.tables import clean, counted, one_line, print_json, print_table
 from airflow_provider_repx.errors import StoreError, TargetError, TransportError
 from airflow_provider_repx.lab import JobId, Run, format_memory, format_time
 from airflow_provider_repx.plan import Chain, PlannedStage, RunPlan
@@ -63,7 +63,7 @@ def _done(chosen: ChosenLab, jobs: Collection[JobId]) -> frozenset[JobId] | None
     try:
         return chosen.store.succeeded(jobs)
     except (StoreError, TargetError, TransportError) as error:
-        print(f"[WARNING] which jobs are done is not known: {error}", file=sys.stderr)
+        print(f"[WARNING] which jobs are done is not known: {one_line(str(error))}", file=sys.stderr)
         return None
 
 
@@ -136,8 +136,10 @@ def _resources(asked: Resources) -> dict[str, Any]:
 
 def _print(about: dict[str, Any]) -> None:
     print(
-        f"DAG {about['dag_id']}, run {about['run']} of lab {about['lab']} ({about['lab_id']}), target"
-        f" {about['target']} ({about['scheduler']}):"
+        clean(
+            f"DAG {about['dag_id']}, run {about['run']} of lab {about['lab']} ({about['lab_id']}), target"
+            f" {about['target']} ({about['scheduler']}):"
+        )
     )
     print(f"{counted(about['jobs'], 'job')}; done and reused: {_known(about['reused'])}.\n")
     _print_rows(about["tasks"])
@@ -148,7 +150,7 @@ def _print(about: dict[str, Any]) -> None:
         _print_rows([{**array, "sbatch_opts": " ".join(array["sbatch_opts"])} for array in about["arrays"]])
     for upstream in about["waits_for"]:
         done = f"{_known(upstream['succeeded'])} of {counted(upstream['jobs'], 'job')} done"
-        print(f"\nWaits for run {upstream['run']}: {done}.")
+        print("\n" + clean(f"Waits for run {upstream['run']}: {done}."))
 
 
 def _known(number: int | None) -> str:

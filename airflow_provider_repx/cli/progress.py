@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -55,15 +57,18 @@ _SHOWN = (JobStatus.SUCCEEDED, JobStatus.RUNNING, JobStatus.FAILED, JobStatus.PE
 class Watch:
     """Looks at the same jobs again and again. What was done once stays done: only the rest is looked at.
 
-    A failure from before `since` (seconds since 1970) is not one of this DAG run, which will try that job again.
+    A failure from before `since` (seconds since 1970) is not one of this DAG run, which will try that job again. The
+    store is asked again when `interval` seconds have passed: each question costs another machine's a connection.
     """
 
     run: Run
     wanted: Iterable[JobId]
     store: OutputStore
     since: float = 0.0
+    interval: float = 0.0
     _stages: Mapping[JobId, str] = field(init=False)
     _done: set[JobId] = field(init=False, default_factory=set)
+    _last: tuple[float, Progress] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         wanted = frozenset(self.wanted)
@@ -71,23 +76,44 @@ class Watch:
             job_id: stage_of(self.run.jobs[job_id]) for job_id in topological_order(self.run) if job_id in wanted
         }
 
-    def look(self) -> Progress:
-        """Count the jobs; raises `StoreError` when the store cannot be listed."""
+    def look(self, *, fresh: bool = True) -> Progress:
+        """Count the jobs, or with `fresh` off tell the last counts where they are not older than the interval.
+
+        Raises `StoreError` or `TransportError` when the store cannot be asked.
+        """
+        if not fresh and self._last is not None and time.monotonic() - self._last[0] < self.interval:
+            return self._last[1]
+        progress = self._count()
+        self._last = time.monotonic(), progress
+        return progress
+
+    def _count(self) -> Progress:
         statuses = self.store.statuses([job_id for job_id in self._stages if job_id not in self._done])
         self._done.update(job_id for job_id, status in statuses.items() if status is JobStatus.SUCCEEDED)
+        old = self._old([job_id for job_id, status in statuses.items() if status is JobStatus.FAILED])
         counts: dict[str, Counter[JobStatus]] = {}
         for job_id, stage in self._stages.items():
-            status = statuses.get(job_id, JobStatus.SUCCEEDED)
-            if status is JobStatus.FAILED and self._is_old(job_id):
-                status = JobStatus.PENDING
+            status = JobStatus.PENDING if job_id in old else statuses.get(job_id, JobStatus.SUCCEEDED)
             counts.setdefault(stage, Counter())[status] += 1
         return Progress(tuple(_stages(counts)))
 
-    def _is_old(self, job_id: JobId) -> bool:
+    def _old(self, failed: Sequence[JobId]) -> frozenset[JobId]:
+        """Those failures that are of before; without a record of when, as RepX leaves none, the marker's age tells."""
+        if not self.since or not failed:
+            return frozenset()
+        attempts = self.store.attempts(failed)
+        return frozenset(
+            job_id
+            for job_id in failed
+            if (attempts[job_id].ended if job_id in attempts else self._marked(job_id)) < self.since
+        )
+
+    def _marked(self, job_id: JobId) -> float:
+        """When a failure was marked; the end of time where that cannot be seen from here."""
         try:
-            return self.store.job(job_id).fail.stat().st_mtime < self.since
+            return self.store.job(job_id).fail.stat().st_mtime
         except OSError:
-            return False
+            return math.inf
 
 
 def _stages(counts: Mapping[str, Counter[JobStatus]]) -> Iterator[StageProgress]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_repx.cli.errors import command
-from airflow_provider_repx.cli.find import find_job
 from airflow_provider_repx.cli.labs import choose_lab
+from airflow_provider_repx.cli.parts import find_unit
 from airflow_provider_repx.cli.tables import print_json, print_table
 from airflow_provider_repx.cli.there import read
 from airflow_provider_repx.errors import CommandLineError, StoreError
@@ -33,16 +33,16 @@ class _File:
 def show_output(arguments: argparse.Namespace) -> None:
     """List the files of a job's results, or print one of them."""
     chosen = choose_lab(arguments)
-    found = find_job(chosen.lab, arguments.job)
+    asked = find_unit(chosen.lab, arguments.job)
     relative = _confined(arguments.path)
-    out = chosen.store.job(found.job_id).out
-    look = _here if chosen.sees_files else partial(_there, chosen.target)
+    out = asked.paths(chosen.store).out
+    look = partial(_there, chosen.target) if chosen.target.is_remote else _here
     shown = look(out, relative)
     if shown is None:
         files = look(out, Path())
         if not isinstance(files, list):
-            status = chosen.store.status(found.job_id)
-            raise StoreError(f"{out}: there are no results of this job yet; it is {status}.")
+            what = "part" if asked.named else "job"
+            raise StoreError(f"{out}: there are no results of this {what} yet; it is {asked.status(chosen.store)}.")
         names = ", ".join(file.path for file in files) or "none"
         raise CommandLineError(f"{out / relative}: there is no such file. The job's files: {names}.")
     if isinstance(shown, list):

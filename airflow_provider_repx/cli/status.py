@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["RunWatch", "exit_code_of", "status"]
 
 _POLL_SECONDS = 2.0
+_REMOTE_SECONDS = 5.0
+"""Between questions to a store on another machine."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def watch_of(chosen: ChosenLab, run: str, dag_run: DagRunView) -> RunWatch:
         )
     wanted = require_jobs(chosen.lab.run(run), dag_run.conf.get("jobs") or [])
     since = dag_run.started.timestamp() if dag_run.started is not None and dag_run.active else 0.0
-    jobs = Watch(chosen.lab.run(run), wanted, chosen.store, since)
+    interval = _REMOTE_SECONDS if chosen.target.is_remote else 0.0
+    jobs = Watch(chosen.lab.run(run), wanted, chosen.store, since, interval)
     return RunWatch(run, lambda: watch_dag_run(dag_run.dag_id, dag_run.run_id), jobs, note)
 
 
@@ -105,7 +108,7 @@ def _follow_in_lines(watch: RunWatch) -> int:
     shown = ""
     while True:
         dag_run = watch.look_at_dag_run()
-        line = f"{dag_run.run_id}: {dag_run.state}, {watch.jobs.look().line()}"
+        line = f"{dag_run.run_id}: {dag_run.state}, {watch.jobs.look(fresh=not dag_run.active).line()}"
         if line != shown:
             print(line, flush=True)
             shown = line
@@ -132,7 +135,7 @@ def _follow_in_place(watch: RunWatch) -> int:
     with Live(console=Console(highlight=False), auto_refresh=False) as live:
         while True:
             dag_run = watch.look_at_dag_run()
-            live.update(picture(dag_run, watch.jobs.look()), refresh=True)
+            live.update(picture(dag_run, watch.jobs.look(fresh=not dag_run.active)), refresh=True)
             if not dag_run.active:
                 return exit_code_of(dag_run)
             time.sleep(_POLL_SECONDS)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["clean", "counted", "print_json", "print_table"]
+__all__ = ["clean", "counted", "one_line", "print_json", "print_table"]
 
 _STYLES = {
     "succeeded": "green",
@@ -30,13 +30,23 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Print data as JSON for programs."""
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    """Print data as JSON for programs; with escapes where stdout's encoding, or none, has the characters."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(data, indent=2)
+    print(text)
 
 
 def counted(number: int, what: str) -> str:
     """A number of things: ``1 job``, ``2 jobs``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def one_line(text: str) -> str:
+    """A text of several lines as one, for messages; without anything that moves the cursor."""
+    return clean(" ".join(text.split()))
 
 
 def clean(text: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator, Param, TriggerRule, task_group
 
 from airflow_provider_repx.assets import run_asset
-from airflow_provider_repx.errors import PlanError
 from airflow_provider_repx.factory.documentation import describe_run
 from airflow_provider_repx.factory.names import airflow_id
 from airflow_provider_repx.factory.params import (
@@ -21,10 +20,10 @@ from airflow_provider_repx.factory.params import (
     on_missing_param,
 )
 from airflow_provider_repx.factory.recorded_settings import recorded_settings
-from airflow_provider_repx.factory.scatter_gather import ScatterGatherTasks, build_scatter_gather
+from airflow_provider_repx.factory.scatter_gather import PartOperators, ScatterGatherTasks, build_scatter_gather
 from airflow_provider_repx.factory.schedules import schedule_of
 from airflow_provider_repx.factory.settings import LabSettings
-from airflow_provider_repx.factory.slurm_tasks import slurm_task, sync_before_jobs, sync_task
+from airflow_provider_repx.factory.slurm_tasks import slurm_parts, slurm_task, sync_before_jobs, sync_task
 from airflow_provider_repx.lab import JobId, Lab
 from airflow_provider_repx.operators.base import OPEN_LAB_TASK_ID
 from airflow_provider_repx.operators.job import RepxJobOperator
@@ -91,21 +90,16 @@ class _Builder:
         )
 
     def scatter_gather(self, group: PlannedScatterGather) -> ScatterGatherTasks:
-        """The task group of a scatter-gather stage, or of one job of it.
-
-        Raises `PlanError` where there is nothing that runs its parts on the target.
-        """
-        if self.common["target"].scheduler != "local":
-            raise PlanError(
-                f"run {self.plan.run}: stage {group.stage}: this version runs scatter-gather stages on this machine"
-                " only. Use a target with scheduler local for this lab, or leave the stage out of the run."
-            )
+        """The task group of a scatter-gather stage, or of one job of it."""
+        target = self.common["target"]
+        on_slurm = target.scheduler == "slurm"
         exact = all(self._needed_by_all(upstream, group.jobs) for upstream in group.upstream)
         return build_scatter_gather(
             group,
             _rule(exact=exact, upstream=group.upstream),
             gates=[gate.task_id for gate in self.gates],
-            common={**self.common, "retry_failed_jobs": self.settings.retry_failed_jobs},
+            common=self.common if on_slurm else {**self.common, "retry_failed_jobs": self.settings.retry_failed_jobs},
+            operators=slurm_parts(self.settings, target) if on_slurm else PartOperators(),
         )
 
     def _trigger_rule(self, chain: Chain, stage: PlannedStage) -> TriggerRule:

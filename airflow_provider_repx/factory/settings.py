@@ -87,7 +87,7 @@ class LabSettings(BaseModel):
     allow_network: bool = False
     default_args: Mapping[str, Any] = {}
 
-    @field_validator("partitions", "schedules", mode="before")
+    @field_validator("partitions", "schedules", "default_args", mode="before")
     @classmethod
     def _from_json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
@@ -134,7 +134,7 @@ def _validated(values: Mapping[str, Any], where: str) -> LabSettings:
 
 
 def _defaults(without: frozenset[str] = frozenset()) -> dict[str, Any]:
-    options = LabSettings.model_fields.keys() - {"default_args"} - without
+    options = LabSettings.model_fields.keys() - without
     configured = {option: _configured(option) for option in options}
     return {option: value for option, value in configured.items() if value is not None}
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from airflow.sdk import DAG, BaseOperator, TriggerRule
 
+from airflow_provider_repx.factory.scatter_gather import PartOperators
 from airflow_provider_repx.factory.settings import LabSettings
-from airflow_provider_repx.operators.slurm import SlurmStageOperator, SyncLabOperator
+from airflow_provider_repx.operators.slurm import (
+    SlurmBranchesOperator,
+    SlurmPartOperator,
+    SlurmRunTaskOperator,
+    SlurmStageOperator,
+    SyncLabOperator,
+)
 from airflow_provider_repx.plan import Chain, PlannedStage
+from airflow_provider_repx.targets import Target
 
-__all__ = ["slurm_task", "sync_before_jobs", "sync_task"]
+__all__ = ["slurm_parts", "slurm_task", "sync_before_jobs", "sync_task"]
 
 SYNC_TASK_ID = "sync"
 
@@ -28,7 +37,7 @@ def sync_before_jobs(dag: DAG) -> None:
     """Let every job wait for the lab itself: what is before it may have nothing to do, and then waits for nothing."""
     sync = dag.get_task(SYNC_TASK_ID)
     for task in dag.tasks:
-        if isinstance(task, SlurmStageOperator) and SYNC_TASK_ID not in task.upstream_task_ids:
+        if isinstance(task, SlurmRunTaskOperator) and SYNC_TASK_ID not in task.upstream_task_ids:
             sync >> task
 
 
@@ -41,24 +50,45 @@ def slurm_task(
     settings: LabSettings,
     common: Mapping[str, Any],
 ) -> BaseOperator:
-    """The task of one stage.
+    """The task of one stage."""
+    return SlurmStageOperator(
+        task_id=stage.task_id,
+        stage=stage.task_id,
+        gates=[gate.task_id for gate in gates],
+        map_index_template="{{ task.point_label(ti.map_index) }}" if chain.width > 1 else None,
+        trigger_rule=trigger_rule,
+        **_on_the_cluster(settings, common["target"], stage.pool, stage.slots),
+        **common,
+    )
+
+
+def slurm_parts(settings: LabSettings, target: Target) -> PartOperators:
+    """What makes the tasks of a scatter-gather stage."""
+
+    def part(
+        name: Literal["scatter", "step", "gather"], *, pool: str, pool_slots: int, **arguments: Any
+    ) -> BaseOperator:
+        return SlurmPartOperator(part=name, **_on_the_cluster(settings, target, pool, pool_slots), **arguments)
+
+    return PartOperators(
+        scatter=partial(part, "scatter"),
+        branches=SlurmBranchesOperator,
+        step=partial(part, "step"),
+        gather=partial(part, "gather"),
+    )
+
+
+def _on_the_cluster(settings: LabSettings, target: Target, pool: str, slots: int) -> dict[str, Any]:
+    """What every task has whose jobs run on Slurm.
 
     One that starts from the triggerer draws from no pool: Airflow would not ask it to wait, and a task behind it would
     wait for slots that are never free. Its limit is kept against the cluster's queue instead.
     """
     from_worker = settings.start == "worker" or any(settings.default_args.get(name) for name in _ON_WORKERS)
-    pool = {"pool": stage.pool, "pool_slots": stage.slots} if from_worker else {}
-    target = common["target"]
-    return SlurmStageOperator(
-        task_id=stage.task_id,
-        stage=stage.task_id,
-        options=settings.plan_options,
-        start="worker" if from_worker else settings.start,
-        gates=[gate.task_id for gate in gates],
-        sync_task=SYNC_TASK_ID if target.is_remote else None,
-        retry_failed_jobs=settings.retry_failed_jobs,
-        map_index_template="{{ task.point_label(ti.map_index) }}" if chain.width > 1 else None,
-        trigger_rule=trigger_rule,
-        **pool,
-        **common,
-    )
+    return {
+        "options": settings.plan_options,
+        "start": "worker" if from_worker else settings.start,
+        "sync_task": SYNC_TASK_ID if target.is_remote else None,
+        "retry_failed_jobs": settings.retry_failed_jobs,
+        **({"pool": pool, "pool_slots": slots} if from_worker else {}),
+    }

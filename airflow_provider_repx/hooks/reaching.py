@@ -27,8 +27,13 @@ _SSH_PORT = 22
 
 @dataclass(frozen=True)
 class Connector:
-    """A way to a machine, not yet taken; `key` tells it from others within this process."""
+    """A way to a machine, not yet taken.
 
+    `name` says which way it is; `key` also tells it from what it was before somebody changed its connection, within
+    this process.
+    """
+
+    name: str
     key: str
     open: Callable[[], Transport]
 
@@ -66,10 +71,13 @@ def _missing(conn_id: str) -> TargetError:
 
 def _connector(target: Target, connection: Connection | None) -> Connector:
     if connection is not None:
-        return Connector(f"ssh connection {target.ssh_connection}", partial(_over_ssh, ssh_settings(connection)))
+        name, settings = f"ssh connection {target.ssh_connection}", ssh_settings(connection)
+        # Of what is secret there nothing can be told by the hash, which is another one in each process.
+        return Connector(name, f"{name} {hash(settings)}", partial(_over_ssh, settings))
     if target.address is not None:
-        return Connector(f"address {target.address}", partial(_over_ssh, ssh_settings_of_address(target.address)))
-    return Connector("this machine", LocalTransport)
+        name, settings = f"address {target.address}", ssh_settings_of_address(target.address)
+        return Connector(name, name, partial(_over_ssh, settings))
+    return Connector("this machine", "this machine", LocalTransport)
 
 
 def _over_ssh(settings: SshSettings) -> Transport:

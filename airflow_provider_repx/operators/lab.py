@@ -7,10 +7,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
+from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped
 
 from airflow_provider_repx.asked import LAB_ID_CONF, require_asked_lab
-from airflow_provider_repx.dag_runs import DagRunInfo, dag_is_paused, dag_run_info, derived_run_id, run_dag
+from airflow_provider_repx.dag_runs import (
+    STARTED_KEY,
+    DagRunInfo,
+    dag_is_paused,
+    dag_run_info,
+    derived_run_id,
+    run_dag,
+    warn_if_paused,
+)
 from airflow_provider_repx.errors import LabLookupError
 from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.hooks.stores import store_of
@@ -145,7 +153,11 @@ class RepxRunOperator(BaseOperator):
         """Start the DAG run, or find the one that an earlier try has started."""
         require_same_lab(self.lab.reference(self.lab_name), context)
         if not context["params"].get("continue_on_failure", True) and self._has_failures(context):
-            raise AirflowSkipException("Another run of the lab failed, and continue_on_failure is false.")
+            # Not skipped: what was skipped is not done when somebody clears what failed.
+            raise AirflowFailException(
+                f"Run {self.run_name!r} was not started: another run of the lab failed, and continue_on_failure is"
+                " false. Fix the cause, then clear what failed in this DAG run: this one is then done, too."
+            )
         instance = context["ti"]
         run_id = derived_run_id(self.lab.lab_id, instance.dag_id, instance.run_id)
         known = dag_run_info(self.external_dag_id, run_id)
@@ -155,6 +167,9 @@ class RepxRunOperator(BaseOperator):
             return
         if known is None or not known.is_active:
             self._start(context, run_id, known)
+        else:
+            warn_if_paused(self.external_dag_id)
+        instance.xcom_push(key=STARTED_KEY, value={"dag_id": self.external_dag_id, "run_id": run_id})
         ChildRunLink().publish(self, context)
         self.log.info("Waiting for %s", dag_run_url(self.external_dag_id, run_id))
         self.defer(

@@ -52,9 +52,7 @@ class PartOperator(RunTaskOperator):
 
     def point_label(self, map_index: int) -> str:
         """What the UI shows instead of a map index of scatter or gather."""
-        points = self.group.points_of(map_index)
-        label = self.group.labels[points.start]
-        return label if len(points) == 1 else f"{label} (+{len(points) - 1})"
+        return self.group.label_of(map_index)
 
     def begin(self, context: Context) -> AskedJobs:
         """Check what every task checks first; the jobs that the DAG run asks for."""

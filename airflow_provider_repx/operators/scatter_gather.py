@@ -18,6 +18,7 @@ from airflow_provider_repx.execution.units import (
     read_work_items,
     settle_branches,
     step_units,
+    units_before,
 )
 from airflow_provider_repx.operators.parts import PartOperator
 from airflow_provider_repx.plan.scatter_gather import MAX_MAP_LENGTH
@@ -180,7 +181,7 @@ class StepOperator(PartOperator):
             if self.is_stopped_by_failure(context):
                 self.log.warning("%s is skipped: a job of this DAG run failed and continue_on_failure is false", unit)
                 return None
-            for before in self._before(unit):
+            for before in units_before(self.group, unit):
                 if alone or self.unit_is_done(before, context):
                     continue
                 if context["ti"].try_number == 1:
@@ -190,15 +191,6 @@ class StepOperator(PartOperator):
                 if outcome is None or outcome.status != "succeeded":
                     return outcome
         return self.run_unit(unit, context)
-
-    def _before(self, unit: Unit) -> list[Unit]:
-        """The steps that lead to this one, in order."""
-        needed = {self.step}
-        for step in reversed(self.group.steps):
-            if step.name in needed:
-                needed.update(step.deps)
-        names = [step.name for step in self.group.steps if step.name in needed and step.name != self.step]
-        return [Unit(unit.job_id, "step", unit.branch, name) for name in names]
 
     def _bundle_of(self, instance: Any) -> Bundle:
         if self._bundle is None:

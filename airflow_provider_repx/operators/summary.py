@@ -30,7 +30,8 @@ __all__ = ["RunSummaryOperator"]
 class RunSummaryOperator(RunTaskOperator):
     """Succeed if and only if every wanted job is done in the store; say what is not, and where to look.
 
-    Runs when all other tasks have ended, however they ended, and carries the run's asset. Its log begins with the jobs
+    Runs when all other tasks have ended, however they ended, and carries the run's asset, which it updates when every
+    job of the run is done, also those that this DAG run was not asked for. Its log begins with the jobs
     that failed; figures follow: what was reused and run, what it took, and hints that would fit better. The same, as a
     small object, is its XCom `return_value`, whether or not it succeeds, and the asset's metadata.
 
@@ -65,9 +66,17 @@ class RunSummaryOperator(RunTaskOperator):
             # A task that fails returns nothing.
             context["ti"].xcom_push(key="return_value", value=summary)
             raise AirflowFailException(self._verdict(report))
+        if not self._is_whole(asked):
+            # Airflow looks at this attribute once the task has succeeded. Who follows the run expects all of it.
+            self.outlets = []
+            self.log.info("Other jobs of the run are not done: its asset is not updated.")
         for asset in self.outlets:
             context["outlet_events"][asset].extra = summary
         return summary
+
+    def _is_whole(self, asked: AskedJobs) -> bool:
+        rest = frozenset(self.repx_run.jobs) - asked.wanted
+        return self.store.succeeded(rest) == rest
 
     def _report(self, asked: AskedJobs, context: Context) -> RunReport:
         started = getattr(context.get("dag_run"), "start_date", None)

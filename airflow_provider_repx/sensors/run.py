@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout
 
+from airflow_provider_repx.dag_runs import STARTED_KEY, warn_if_paused
 from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.hooks.stores import store_of
@@ -112,11 +113,15 @@ class RepxRunSensor(ExternalTaskSensor):
         watched = list(found.ours)
         if watched:
             self.log.info("Waiting for DAG run %s of %s.", ", ".join(watched), self.external_dag_id)
+            warn_if_paused(self.external_dag_id)
         else:
             upstream.fail_if_failed(ended, lambda: describe_unfinished(self.lab, self.run_name, self.store))
             watched = upstream.none_under_way(on_missing_of(context, self.on_missing), ended)
         self.external_run_id = watched[0] if watched else None
         context["ti"].xcom_push(key=_UPSTREAM_KEY, value=self.external_run_id)
+        if upstream.own_run_id in watched:
+            started = {"dag_id": self.external_dag_id, "run_id": upstream.own_run_id}
+            context["ti"].xcom_push(key=STARTED_KEY, value=started)
         UpstreamRunLink().publish(self, context)
         left = began + timedelta(seconds=self.timeout) - datetime.now(tz=timezone.utc)
         self.defer(

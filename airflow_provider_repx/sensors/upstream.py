@@ -60,6 +60,8 @@ class Upstream:
     :param lab: the lab that the depending DAG run is about
     :param note: the version of that lab, for people
     :param context: of the task that waits
+
+    `own_run_id` is the id of the DAG run that is, or would be, started for the sake of the depending one.
     """
 
     def __init__(self, dag_id: str, run: str, lab: LabReference, note: str, context: Context) -> None:
@@ -69,7 +71,7 @@ class Upstream:
         self.note = note
         self._context = context
         instance = context["ti"]
-        self._own_run_id = derived_run_id(lab.lab_id, instance.dag_id, instance.run_id)
+        self.own_run_id = derived_run_id(lab.lab_id, instance.dag_id, instance.run_id)
 
     def active(self) -> ActiveRuns:
         """The DAG runs that have not ended, by whether they are about this lab."""
@@ -88,7 +90,7 @@ class Upstream:
             if info is None or info.state != "failed":
                 continue
             lab_id = self._lab_of(info)
-            if lab_id != self.lab.lab_id and not (lab_id is None and run_id == self._own_run_id):
+            if lab_id != self.lab.lab_id and not (lab_id is None and run_id == self.own_run_id):
                 continue
             raise AirflowFailException(
                 f"DAG run {run_id} of {self.dag_id}, which this one waits for, failed"
@@ -97,7 +99,7 @@ class Upstream:
             )
 
     def _remedy(self, run_id: str) -> str:
-        if run_id == self._own_run_id:
+        if run_id == self.own_run_id:
             return "which lets that DAG run begin again, too: jobs that are done are reused."
         return "after clearing that DAG run or triggering its DAG again: jobs that are done are reused."
 
@@ -117,7 +119,7 @@ class Upstream:
         return []
 
     def _trigger(self, ended: Sequence[str]) -> str:
-        run_id = self._own_run_id
+        run_id = self.own_run_id
         paused = dag_is_paused(self.dag_id)
         if paused is None:
             raise AirflowFailException(

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from airflow.jobs.job import Job
+from airflow.listeners.listener import get_listener_manager
 
 from airflow_provider_repx import listeners, orphans
 
@@ -44,6 +46,24 @@ def test_a_task_that_starts_is_none_of_them(monkeypatch: pytest.MonkeyPatch, beg
     monkeypatch.setattr(sys, "argv", ["airflow", "scheduler"])
     listeners.on_starting(object())
     assert begun == []
+
+
+@dataclass
+class Ended:
+    """A task instance that has ended."""
+
+    operator: str
+    dag_id: str = "repx_lab"
+    run_id: str = "manual"
+    task_id: str = "run_train"
+
+
+@pytest.mark.parametrize("operator", ["RepxRunOperator", "RepxRunSensor"])
+def test_what_a_task_has_started_ends_only_when_a_person_ends_the_task(begun: list[str], operator: str) -> None:
+    manager = get_listener_manager()
+    for previous, task in (("running", operator), (None, "EmptyOperator"), (None, operator)):
+        manager.hook.on_task_instance_failed(previous_state=previous, task_instance=Ended(task), error="by hand")
+    assert begun == ["stop"]
 
 
 def test_orphans_are_looked_for_by_a_process_that_nobody_has_to_collect(monkeypatch: pytest.MonkeyPatch) -> None:

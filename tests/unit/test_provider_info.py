@@ -40,4 +40,4 @@ def test_everything_named_can_be_imported() -> None:
 
 def test_every_setting_can_be_configured() -> None:
     options: dict[str, Any] = get_provider_info()["config"]["repx"]["options"]
-    assert set(options) == set(LabSettings.model_fields) - {"default_args"} | {"labs"}
+    assert set(options) == set(LabSettings.model_fields) | {"labs"}

@@ -36,7 +36,7 @@ class BatchResult:
         reused = sum(outcome.reused for outcome in succeeded)
         return {
             "reused": reused,
-            "run": len(succeeded) - reused,
+            "executed": len(succeeded) - reused,
             "failed": len(self.with_status("failed")),
             "cancelled": len(self.with_status("cancelled")) + len(self.left),
             "skipped": len(self.skipped),

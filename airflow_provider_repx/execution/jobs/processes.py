@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,6 +22,34 @@ _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
 _KILL_SECONDS = 5.0
+_RECENT_SECONDS = 1.0
+
+_NEVER = sys.maxsize
+"""A start after everything else."""
+
+
+class _SessionStarts:
+    """When the sessions that a look has just met began: on a busy machine, asking again takes longer than the look.
+
+    The number of a session is not given to another one while anybody is in it, and after that not before all other
+    numbers were used. So what a look has met is believed for a moment, and forgotten once a look does not meet it.
+    """
+
+    def __init__(self) -> None:
+        # One object, which other threads see whole.
+        self._last: tuple[float, dict[int, int]] = (-math.inf, {})
+
+    def recent(self) -> dict[int, int]:
+        """What can be believed: `boot_ticks` by session."""
+        looked, starts = self._last
+        return starts if time.monotonic() - looked < _RECENT_SECONDS else {}
+
+    def keep(self, starts: dict[int, int]) -> None:
+        """Take what a look has met."""
+        self._last = time.monotonic(), starts
+
+
+_starts = _SessionStarts()
 
 
 def job_processes(token: str) -> list[psutil.Process]:
@@ -57,22 +87,25 @@ def may_have_processes(token: str, runner: int, since: int) -> bool:
     `runner` was the runner's process id, and so that of its session; `since` are the `boot_ticks` from before it
     started. What is left of a job is in that session or in one begun since, and there carries the token.
     """
-    older = {0}
-    newer: set[int] = set()
     entry = f"{TOKEN_VARIABLE}={token}".encode()
+    known = _starts.recent()
+    starts: dict[int, int] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - hundreds of names, for each job
         if not name.isdigit():
             continue
         session = _session(int(name))
-        if session is None or session in older:
+        # Zero is the kernel's own.
+        if not session:
             continue
         if session == runner:
             return True
-        if session not in newer:
+        start = starts.get(session)
+        if start is None:
             # A leader that is gone tells nothing.
-            (newer if _start_ticks(session, default=since) >= since else older).add(session)
-        if session in newer and entry in _environment(int(name)):
+            start = starts[session] = known.get(session) or _start_ticks(session) or _NEVER
+        if start >= since and entry in _environment(int(name)):
             return True
+    _starts.keep({session: start for session, start in starts.items() if start != _NEVER})
     return False
 
 
@@ -136,11 +169,11 @@ def _session(pid: int) -> int | None:
         return None
 
 
-def _start_ticks(pid: int, *, default: int) -> int:
+def _start_ticks(pid: int) -> int | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return default
+        return None
     # The command's name stands in parentheses and may hold anything, so the fields are counted from its end.
     return int(text.rpartition(b")")[2].split()[19])
 

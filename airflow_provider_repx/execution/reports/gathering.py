@@ -8,9 +8,8 @@ from pathlib import Path
 from airflow_provider_repx.execution.batches import done_jobs
 from airflow_provider_repx.execution.jobs.outcome import describe_exit
 from airflow_provider_repx.execution.reports.facts import JobEnd, JobFacts
+from airflow_provider_repx.execution.reports.part_records import PartRecords
 from airflow_provider_repx.execution.store import Attempt, Claimant, JobStatus, OutputStore
-from airflow_provider_repx.execution.store.attempt import read_attempt
-from airflow_provider_repx.execution.store.parts import part_attempts
 from airflow_provider_repx.lab import JobId, Lab, effective_parameters, topological_order
 from airflow_provider_repx.plan import RunPlan
 from airflow_provider_repx.plan.asked import AskedJobs
@@ -65,6 +64,7 @@ class _Gathering:
         open_jobs = [job_id for job_id in self._order if job_id not in self._done]
         self._statuses = request.store.statuses(open_jobs) if open_jobs else {}
         self._attempts = request.store.attempts(self._order)
+        self._parts = PartRecords(request.store, self._run, self._statuses, self._order)
         self._parameters = effective_parameters(self._run)
         self._task_ids = {job_id: task_id for task_id, jobs in request.plan.jobs_of.items() for job_id in jobs}
         self._resources: dict[object, Resources] = {}
@@ -81,7 +81,7 @@ class _Gathering:
         measured = attempt is not None and own and started and attempt.started > 0
         figures = attempt if measured and attempt is not None else Attempt(token="", outcome="cancelled")
         costs = _Costs().plus(figures, self._asked(job_id).cpus) if measured else _Costs()
-        parts = self._parts(job_id) if self._has_parts(job_id) else _Costs()
+        parts = self._spent_on_parts(job_id) if self._has_parts(job_id) else _Costs()
         return JobFacts(
             job_id=job_id,
             task_id=self._task_ids.get(job_id, ""),
@@ -101,13 +101,13 @@ class _Gathering:
     def _has_parts(self, job_id: JobId) -> bool:
         return self._run.jobs[job_id].stage_type == "scatter-gather"
 
-    def _parts(self, job_id: JobId) -> _Costs:
-        """What this DAG run has spent on scatter and steps of a job; the store of this machine alone tells."""
+    def _spent_on_parts(self, job_id: JobId) -> _Costs:
+        """What this DAG run has spent on scatter and steps of a job."""
         request, job = self._request, self._run.jobs[job_id]
         costs = _Costs()
-        for executable, attempts in part_attempts(request.store.job(job_id)).items():
+        for executable, attempts in self._parts.attempts(job_id).items():
             own = [attempt for attempt in attempts if self._is_own(attempt)]
-            if own and executable in job.executables:
+            if own:
                 asked = resolve_executable(request.rules, request.target, job_id, job, executable)
                 for attempt in own:
                     costs = costs.plus(attempt, asked.cpus)
@@ -133,8 +133,8 @@ class _Gathering:
         return JobEnd.SKIPPED
 
     def _log(self, job_id: JobId, end: JobEnd) -> Path:
-        store = self._request.store
-        return store.log(job_id) if end is JobEnd.FAILED else store.job(job_id).stderr
+        part = self._parts.failed(job_id) if end is JobEnd.FAILED else None
+        return (part or self._request.store.job(job_id)).stderr
 
     def _cause(self, job_id: JobId, end: JobEnd, attempt: Attempt | None) -> str:
         if end is JobEnd.RUNNING:
@@ -142,9 +142,9 @@ class _Gathering:
         if end is JobEnd.SKIPPED:
             return self._hindrance(job_id)
         if end is JobEnd.FAILED and self._has_parts(job_id):
-            # The log is that of the part that failed, and its record lies beside it.
-            part = read_attempt(self._log(job_id, end).parent / "attempt.json")
-            return f"a part of it failed: {describe_exit(part)}" if part is not None else "a part of it failed"
+            part = self._parts.failed(job_id)
+            record = attempt if part is None else self._parts.record(part)
+            return f"a part of it failed: {describe_exit(record)}" if record is not None else "a part of it failed"
         return "it failed" if attempt is None or attempt.outcome == "succeeded" else describe_exit(attempt)
 
     def _hindrance(self, job_id: JobId) -> str:

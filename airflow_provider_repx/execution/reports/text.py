@@ -109,7 +109,7 @@ def _table(stages: Sequence[StageReport]) -> Iterator[str]:
         (
             "stage",
             "jobs",
-            "run",
+            "executed",
             "reused",
             "failed",
             "time asked",

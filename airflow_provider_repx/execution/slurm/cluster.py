@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from airflow_provider_repx.errors import SlurmError, TransportError
+from airflow_provider_repx.errors import SlurmError, SlurmUnknownStateError, TransportError
 from airflow_provider_repx.execution.slurm.batching import Batcher
 from airflow_provider_repx.execution.slurm.clock import Clock, SystemClock
-from airflow_provider_repx.execution.slurm.elements import Element
+from airflow_provider_repx.execution.slurm.elements import Element, End, watched_element
 from airflow_provider_repx.execution.slurm.execution import Execution
 from airflow_provider_repx.execution.slurm.job import Progress, SlurmJob
 from airflow_provider_repx.execution.slurm.launcher import Launch, Launcher
@@ -26,6 +27,7 @@ from airflow_provider_repx.execution.slurm.submitter import Submitter
 from airflow_provider_repx.execution.slurm.target import Look, Question, Settled, Target
 from airflow_provider_repx.execution.slurm.watcher import Watcher
 from airflow_provider_repx.execution.store import Claimant, JobPaths
+from airflow_provider_repx.execution.store.claimant import ClaimRecord
 from airflow_provider_repx.execution.transport import Transport
 
 __all__ = ["JobKey", "SlurmCluster", "get_cluster"]
@@ -34,6 +36,9 @@ _SHORT = 0.02
 """Seconds for what is asked by many at the very same moment anyway, since one answer has let them all go on."""
 
 _CANCEL_WINDOW = 0.1
+_PEAKS_WINDOW = 1.0
+_PEAKS_QUESTIONS = 4
+"""The accounting hears of the end of a job a second or two later."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class SlurmCluster:
         self._releases = _batcher(self._release_all, self.clock)
         self._settlements = _batcher(self._settle_all, self.clock)
         self._tails: Batcher[tuple[Path, int], str] = _batcher(self._target.tails, self.clock)
+        self._peaks: Batcher[str, int | None] = _batcher(self._peak_memories, self.clock, window=_PEAKS_WINDOW)
         self._reclaims: Batcher[Path, bool] = _batcher(self._target.reclaim, self.clock)
         self._cancellations = _batcher(self._cancel_all, self.clock, window=_CANCEL_WINDOW)
 
@@ -135,6 +141,42 @@ class SlurmCluster:
                     waiting.append(self.stop(execution.element))
         await asyncio.gather(*waiting, *([self._cancel_unknown(unknown)] if unknown else []))
 
+    async def end(self, keys: Iterable[JobKey]) -> None:
+        """As `cancel`, and wait until they have ended, so that nothing of theirs runs beside what comes next.
+
+        Raises `SlurmUnknownStateError` when that has not come about within `SlurmSettings.unknown_deadline`.
+        """
+        wanted = list(dict.fromkeys(keys))
+        own: list[asyncio.Future[Any]] = [self._executions[key] for key in wanted if key in self._executions]
+        await self.cancel(wanted)
+        others = [
+            watched_element(claim, key.paths)
+            for key, claim in await self._held([k for k in wanted if k not in self._states])
+        ]
+        for element in others:
+            self._watcher.add(element)
+        waiting = {*own, *(element.end for element in others)}
+        limit = self.settings.unknown_deadline
+        try:
+            _, left = await asyncio.wait(waiting, timeout=limit) if waiting else (None, None)
+        finally:
+            for element in others:
+                element.finish(End("dropped"))
+        if left:
+            raise SlurmUnknownStateError(
+                f"{len(left)} cancelled jobs had not ended after {limit:.0f} s, so nothing was started in their place."
+                " Look at the queue: squeue."
+            )
+
+    async def peak_memory(self, slurm_id: str) -> int | None:
+        """Bytes of resident memory that an ended job took at most; `None` where no accounting knows."""
+        with suppress(SlurmError, TransportError):
+            for _ in range(_PEAKS_QUESTIONS):
+                known = await self._peaks.ask(slurm_id)
+                if known is not None:
+                    return known or None
+        return None
+
     async def close(self) -> None:
         """Stop watching and submitting, and end the connection; nothing in Slurm is touched."""
         for task in self._executions.values():
@@ -148,10 +190,11 @@ class SlurmCluster:
             self._launches,
             self._settlements,
             self._tails,
+            self._peaks,
             self._reclaims,
             self._cancellations,
         )
-        await asyncio.gather(*(batcher.close() for batcher in batchers))
+        await asyncio.gather(*(batcher.close() for batcher in batchers), self._target.close())
         await self.transport.close()
 
     async def look(self, question: Question) -> Look:
@@ -243,21 +286,17 @@ class SlurmCluster:
         await self._target.settle(endings)
         return [None] * len(endings)
 
+    async def _peak_memories(self, slurm_ids: Sequence[str]) -> Sequence[int | None]:
+        known = await self._queries.peak_memories(slurm_ids)
+        return [known.get(slurm_id) for slurm_id in slurm_ids]
+
     async def _cancel_all(self, slurm_ids: Sequence[str]) -> Sequence[None]:
         await self._queries.cancel(list(dict.fromkeys(slurm_ids)))
         return [None] * len(slurm_ids)
 
     async def _cancel_unknown(self, keys: Sequence[JobKey]) -> None:
         """End what another process, or this one before a restart, has submitted."""
-        looks = await self._target.look([Question(key.paths.root, key.paths.inputs) for key in keys])
-        claims = {
-            (look.claim.array, look.claim.index): (key, look.claim)
-            for key, look in zip(keys, looks, strict=True)
-            if look.claim is not None
-            and look.claim.authority == "slurm"
-            and look.claim.claimant == key.claimant
-            and not look.claim_over
-        }
+        claims = {(claim.array, claim.index): (key, claim) for key, claim in await self._held(keys)}
         if not claims:
             return
         # What was not submitted yet must not start any more.
@@ -270,6 +309,20 @@ class SlurmCluster:
         found = [present[element] for element in claims if element in present]
         if found:
             await asyncio.gather(*(self._cancellations.ask(slurm_id) for slurm_id in found))
+
+    async def _held(self, keys: Sequence[JobKey]) -> list[tuple[JobKey, ClaimRecord]]:
+        """The claims of tries that are not over."""
+        if not keys:
+            return []
+        looks = await self._target.look([Question(key.paths.root, key.paths.inputs) for key in keys])
+        return [
+            (key, look.claim)
+            for key, look in zip(keys, looks, strict=True)
+            if look.claim is not None
+            and look.claim.authority == "slurm"
+            and look.claim.claimant == key.claimant
+            and not look.claim_over
+        ]
 
     def _count(self, command: str) -> None:
         self._counts[command] += 1

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from airflow_provider_repx.execution.slurm.directives import Directives
 from airflow_provider_repx.execution.slurm.job import PoolShare, Progress, SlurmJob
 from airflow_provider_repx.execution.slurm.parsing import EndedElement
 from airflow_provider_repx.execution.slurm.states import Ending
 from airflow_provider_repx.execution.store.attempt import Attempt
 from airflow_provider_repx.execution.store.claimant import ClaimRecord
+from airflow_provider_repx.execution.store.job_paths import JobPaths
 
-__all__ = ["Element", "End", "EndKind", "Submission", "TaskArray"]
+__all__ = ["Element", "End", "EndKind", "Submission", "TaskArray", "watched_element"]
 
 EndKind: TypeAlias = Literal["recorded", "ended", "over", "superseded", "absent", "dropped"]
 """How the watching of an element ends.
@@ -118,3 +120,18 @@ class TaskArray:
     files: Callable[[], dict[str, bytes]]
     waiting: list[Element]
     prepared: bool = False
+
+
+def watched_element(claim: ClaimRecord, paths: JobPaths) -> Element:
+    """What somebody else has submitted, only to be watched until it is over."""
+    job = SlurmJob(
+        name=str(claim.claimant),
+        paths=paths,
+        executable=paths.root,
+        inputs=paths.inputs,
+        parameters=paths.parameters,
+        directives=Directives(),
+        claimant=claim.claimant,
+    )
+    end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+    return Element(claim, paths.claim, job, own=False, report=lambda _: None, end=end)

@@ -91,6 +91,7 @@ class Execution:
         self.last_token = ""
         self.waiters = 0
         self.stopped = asyncio.Event()
+        self._launching = False
         self._services = services
         self._last: Progress | None = None
         self._awaited: set[str] = set()
@@ -99,8 +100,8 @@ class Execution:
 
     @property
     def is_claimed(self) -> bool:
-        """Whether it holds a claim, so that others wait for it."""
-        return self.element is not None
+        """Whether it holds a claim, so that others wait for it, or is about to."""
+        return self.element is not None or self._launching
 
     def listen(self, listener: Callable[[Progress], None]) -> None:
         """Report to somebody more, beginning with what is known."""
@@ -231,7 +232,11 @@ class Execution:
         file = "claim" if look.claim is None else f"claim.after-{look.claim.token}"
         usable = not self.job.force and not look.stale
         self.tell(Progress("waiting for other jobs to be submitted with"))
-        element = await self._services.launch(Launch(self.job, self.tell, file, usable, taken_over is not None))
+        self._launching = True
+        try:
+            element = await self._services.launch(Launch(self.job, self.tell, file, usable, taken_over is not None))
+        finally:
+            self._launching = False
         if element is None:
             return None
         self.element = element

@@ -59,6 +59,15 @@ class SlurmQueries:
         value = (self._config or {}).get("MinJobAge", "").split(" ", 1)[0]
         return float(value) if value.isdigit() else 0.0
 
+    async def hides_jobs_of_others(self, user: str) -> bool:
+        """Whether Slurm shows a user no jobs but the own ones (``PrivateData=jobs``).
+
+        An operator of Slurm sees them all the same, which is not asked for: whoever is in the queue is seen.
+        """
+        config = await self.config()
+        privileged = {"root", config.get("SlurmUser", "").partition("(")[0]}
+        return "jobs" in config.get("PrivateData", "").split(",") and user not in privileged
+
     async def largest_array(self) -> int:
         """How many elements an array may have; at least one."""
         value = (await self.config()).get("MaxArraySize", "")
@@ -76,6 +85,23 @@ class SlurmQueries:
         if forgotten and await self._has_accounting():
             known = await self._accounting(forgotten)
             found |= {key: ended for key, ended in known.items() if key in wanted and not is_live(ended.state)}
+        return found
+
+    async def peak_memories(self, slurm_ids: Sequence[str]) -> dict[str, int]:
+        """Bytes of resident memory that ended elements took at most, 0 where that was not measured.
+
+        Those that the accounting has not heard of yet are not among them.
+        """
+        if not await self._has_accounting():
+            return dict.fromkeys(slurm_ids, 0)
+        found: dict[str, int] = {}
+        for start in range(0, len(slurm_ids), _ID_BATCH):
+            which = ",".join(slurm_ids[start : start + _ID_BATCH])
+            command = ["sacct", "-P", "-n", "-j", which, "-o", _ACCOUNTING_FORMAT]
+            answer = await self._run(command, timeout=self._settings.accounting_timeout)
+            for ended in parse_accounting(answer):
+                if not is_live(ended.state):
+                    found[f"{ended.array_id}_{ended.index}"] = ended.peak_memory or 0
         return found
 
     async def cancel(self, slurm_ids: Sequence[str]) -> None:

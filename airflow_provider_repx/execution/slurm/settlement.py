@@ -8,6 +8,7 @@ from airflow_provider_repx.errors import SlurmError, SlurmUnknownStateError, Tra
 from airflow_provider_repx.execution.slurm.clock import Clock
 from airflow_provider_repx.execution.slurm.concluding import ended_from_outside
 from airflow_provider_repx.execution.slurm.elements import Element, End
+from airflow_provider_repx.execution.slurm.job import Progress
 from airflow_provider_repx.execution.slurm.parsing import EndedElement
 from airflow_provider_repx.execution.slurm.queries import SlurmQueries
 from airflow_provider_repx.execution.slurm.settings import SlurmSettings
@@ -43,13 +44,38 @@ class Settlement:
         Raises `StoreError`, `TransportError` and `SlurmError` when nothing could be asked: try again later.
         """
         looks = await self._target.look([self._question(element) for element in elements])
+        hidden = await self._hidden(elements)
         undecided: list[tuple[Element, Look]] = []
         for element, look in zip(elements, looks, strict=True):
-            if not self._by_store(element, look) and element.gone is not None:
+            if element in hidden and look.started and look.attempt_of(element.claim.token) is None:
+                if not self._is_reported(element, look):
+                    self._tell_hidden(element)
+            elif not self._by_store(element, look) and element.gone is not None:
                 undecided.append((element, look))
         if undecided:
             await self._by_slurm(undecided)
         return any(element.end.done() for element in elements)
+
+    async def _hidden(self, elements: Sequence[Element]) -> set[Element]:
+        """Elements of other users that Slurm does not show, so that to be missed in the queue means nothing."""
+        user = (await self._target.user()).name
+        foreign = {e for e in elements if not e.own and e.seen is None and e.claim.user not in ("", user)}
+        return foreign if foreign and await self._queries.hides_jobs_of_others(user) else set()
+
+    def _is_reported(self, element: Element, look: Look) -> bool:
+        if look.claim is not None and look.claim.token == element.claim.token and look.claim_over:
+            element.finish(End("over"))
+        return element.end.done()
+
+    def _tell_hidden(self, element: Element) -> None:
+        """It has started, so it may run: only its own record, or its owner, can tell its end."""
+        owner, mark = element.claim.user, self._target.start_of(element.claim)
+        element.report(
+            Progress(
+                f"started by user {owner}, whose jobs Slurm does not show (PrivateData=jobs): waiting until its end is"
+                f" written down. If {owner} says that array {element.claim.array} does not run any more, remove {mark}"
+            )
+        )
 
     def _question(self, element: Element) -> Question:
         return Question(element.root, element.job.inputs, self._target.start_of(element.claim))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from airflow_provider_repx.execution.slurm.outcome import SlurmStatus
 
-__all__ = ["ENDED", "FENCED", "LIVE", "NEVER_STARTS", "Ending", "explain_ending", "is_live", "state_word"]
+__all__ = ["CAUSES", "ENDED", "FENCED", "LIVE", "NEVER_STARTS", "Ending", "explain_ending", "is_live", "state_word"]
 
 LIVE = frozenset(
     {
@@ -25,8 +25,16 @@ ENDED = frozenset(
 )  # fmt: skip
 """States in which a job is over. A state that is in neither list is waited on and reported."""
 
+CAUSES = (ENDED - {"COMPLETED"}) | {
+    "DependencyNeverSatisfied", "FORGOTTEN", "LAUNCH_FAILED", "NO_RECORD", "STARTED_TWICE", "exit code", "signal",
+}  # fmt: skip
+"""What an outcome that is no success can name as its cause."""
+
 FENCED = 75
 """The exit status of ``task.sh`` for an element that must not run."""
+
+_NOT_RECORDED = 70
+"""The exit status of ``task.sh`` and the job runner where they cannot begin, or cannot write down how a job ended."""
 
 NEVER_STARTS = {
     "AccountNotAllowed": "the account may not use the partition",
@@ -108,6 +116,13 @@ def explain_ending(  # noqa: PLR0911 - one line of a table each
             "STARTED_TWICE",
             "STARTED_TWICE: Slurm started it again, as a controller does that was restarted and has forgotten the first"
             " start; the second one ran nothing, and the first one was ended. Another try may succeed",
+        )
+    if exit_code == _NOT_RECORDED and not signal:
+        return Ending(
+            "lost",
+            "NO_RECORD",
+            "NO_RECORD: how it ended could not be written down (its runner's exit status is 70). Look whether the file"
+            " system of the base path is full, over quota, or cannot be written on the node. Another try may succeed",
         )
     if signal:
         return Ending("failed", "signal", f"it was ended by signal {signal}, its runner included")

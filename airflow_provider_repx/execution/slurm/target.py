@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from airflow_provider_repx.errors import SlurmNotFoundError, StoreError
+from airflow_provider_repx.errors import CommandTimeoutError, SlurmNotFoundError, StoreError, TransportError
 from airflow_provider_repx.execution.jobs.environment import PASSED_ON
 from airflow_provider_repx.execution.slurm.script import Shipment, pack, target_script
 from airflow_provider_repx.execution.slurm.settings import SlurmSettings
@@ -18,9 +19,14 @@ from airflow_provider_repx.execution.store.claimant import ClaimRecord
 from airflow_provider_repx.execution.store.job_paths import JobPaths
 from airflow_provider_repx.execution.transport import Transport, storage_error
 
-__all__ = ["Look", "NewClaim", "Question", "Settled", "Submitted", "Target", "TargetUser"]
+__all__ = ["KEPT_DAYS", "Look", "NewClaim", "Question", "Settled", "Submitted", "Target", "TargetUser"]
+
+_log = logging.getLogger(__name__)
 
 _SCRIPT_SECONDS = 300.0
+
+KEPT_DAYS = 14
+"""For how long the folder of an array is kept behind the last change to it, at least."""
 
 _ACTIONS = {
     "ship": "write there",
@@ -30,6 +36,7 @@ _ACTIONS = {
     "settle": "write down how jobs ended",
     "tails": "read logs",
     "reclaim": "remove claims of processes that have ended",
+    "tidy": "remove folders of arrays that have ended",
 }
 
 _OF_THE_SUBMITTING_MACHINE = frozenset(
@@ -73,7 +80,8 @@ class Look:
         claim_over: Whether that claim has ended, so that the next one may follow it.
         reported: Whether that end is known to whoever made the claim.
         missing: The first needed unit that is not done.
-        started: Slurm's number of the job that has started this element, if any has; only when asked for.
+        started: Slurm's number of the job that has started this element, if any has, and was not kept from running by
+            its claim; only when asked for.
 
     """
 
@@ -130,6 +138,7 @@ class Target:
         self._transport = transport
         self._count = count
         self._shipped: asyncio.Future[TargetUser] | None = None
+        self._tidying: asyncio.Task[None] | None = None
 
     def array_folder(self, name: str) -> Path:
         """The folder of an array."""
@@ -198,7 +207,9 @@ class Target:
     async def tails(self, logs: Sequence[tuple[Path, int]]) -> list[str]:
         """The ends of logs, of what was written from an offset (bytes) on."""
         fields = [text for path, offset in logs for text in (str(path), str(offset))]
-        return await self._ask("tails", stdin=_fields(fields), expected=len(logs))
+        answers = await self._ask("tails", stdin=_fields(fields), expected=len(logs))
+        # A job may write anything; what is told of it has to be text.
+        return [answer.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for answer in answers]
 
     async def reclaim(self, folders: Sequence[Path]) -> list[bool]:
         """Remove claims of the target's processes that have ended: for each folder of records whether it is gone."""
@@ -208,7 +219,7 @@ class Target:
     async def _ship(self) -> TargetUser:
         shipment = Shipment()
         try:
-            name, boot_id = await self._ask("ship", shipment.folder, stdin=shipment.pack(), expected=2)
+            name, boot_id, due = await self._ask("ship", shipment.folder, stdin=shipment.pack(), expected=3)
         except StoreError as error:
             if "no sbatch" in str(error):
                 raise SlurmNotFoundError(
@@ -216,7 +227,29 @@ class Target:
                     " to the PATH of a login"
                 ) from error
             raise
+        if due:
+            # Beside what this object was asked for: nobody waits for it.
+            self._tidying = asyncio.create_task(self._tidy())
         return TargetUser(name, boot_id)
+
+    async def tidy(self) -> int:
+        """Remove this user's array folders that nobody can need any more; how many these were."""
+        [count] = await self._ask("tidy", str(KEPT_DAYS), stdin=b"", expected=1)
+        return int(count)
+
+    async def _tidy(self) -> None:
+        try:
+            count = await self.tidy()
+        except (StoreError, TransportError, CommandTimeoutError) as error:
+            _log.info("folders of arrays that have ended are kept for now: %s", error)
+        else:
+            _log.info("removed %d folders of arrays that ended more than %d days ago", count, KEPT_DAYS)
+
+    async def close(self) -> None:
+        """Give up what is done on the side."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
 
     async def _ask(
         self, verb: str, *arguments: str, stdin: bytes, expected: int | None = None, timeout: float = _SCRIPT_SECONDS
@@ -264,5 +297,5 @@ def _look(answer: tuple[str, ...]) -> Look:
         claim_over=ended,
         reported=over == "over",
         missing=missing,
-        started=started.split(" ", 1)[0],
+        started="" if started.endswith("\nnot run\n") else started.split(" ", 1)[0],
     )

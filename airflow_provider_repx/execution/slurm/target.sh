@@ -3,13 +3,15 @@
 #
 #   target COMMAND BASE UMASK [ARGUMENTS]
 #
-#   ship FOLDER              unpack stdin (tar) into BASE/FOLDER unless that is there; answers with the user's name
+#   ship FOLDER              unpack stdin (tar) into BASE/FOLDER unless that is there; answers with the user's name, the
+#                            boot of this machine, and whether it is time for `tidy`
 #   look                     how jobs stand
 #   claim ARRAY              claim the jobs of an array
 #   submit ARRAY SPEC [PATTERN...]   write what they need, and hand them to sbatch
 #   settle                   write down how jobs ended whose runner could not
 #   tails                    the last words of jobs
 #   reclaim                  remove claims of this machine's processes that have ended
+#   tidy DAYS                remove this user's array folders that are older, and that nobody can need any more
 #
 # Lists come in on stdin and go out on stdout as fields that each end with a NUL byte. Every file appears complete, by
 # a link or by a rename. Nothing is ever taken from a list but paths and texts.
@@ -54,6 +56,12 @@ owner_of() {
   REPLY="$path belongs to $(stat -c '%U:%G (mode %a)' -- "${path:-/}" 2>/dev/null)"
 }
 
+# Ends with what was tried to be written, what the last command said, and whose the place is.
+refuse() {
+  owner_of "$1"
+  die "cannot write to $1${2:+: $2}; $REPLY"
+}
+
 # Appends lines to the completion log. Its first records are preceded by one for every settled job: from then on RepX
 # would not look at the markers any more.
 complete() {
@@ -83,14 +91,72 @@ ship() {
   local folder=$base/$1 temporary
   if [[ ! -d $folder ]]; then
     temporary=$base/repx/temp/.ship-$$-$RANDOM
-    mkdir -p -- "$temporary" "${folder%/*}" || die "cannot write to $base"
+    mkdir -p -- "$temporary" "${folder%/*}" || refuse "${folder%/*}"
     tar -x -f - -C "$temporary" --no-same-owner --no-same-permissions || die "cannot write to $temporary"
     mv -T -- "$temporary" "$folder" 2>/dev/null || rm -rf -- "$temporary"
     [[ -d $folder ]] || die "cannot create $folder"
   fi
   command -v sbatch >/dev/null || die "no sbatch"
   read_text /proc/sys/kernel/random/boot_id
-  answer "$(id -un 2>/dev/null || id -u)" "${text%$'\n'}"
+  answer "$(id -un 2>/dev/null || id -u)" "${text%$'\n'}" "$(tidy_is_due)"
+}
+
+# Says `due` when this user's folders were not tidied for a day.
+tidy_is_due() {
+  local now stamp=$base/repx/slurm/.tidied-$EUID
+  local -a arrays=("$base"/repx/slurm/repx-*)
+  (( ${#arrays[@]} )) || return 0
+  printf -v now '%(%s)T' -1
+  if (( now - $(stat -c %Y -- "$stamp" 2>/dev/null || echo 0) >= 86400 )); then echo due; fi
+}
+
+# Whether a unit is at rest: the last one of its claims has ended, so that nobody is about to take it over.
+at_rest() {
+  last_claim "$1/repx"
+  [[ -z $claim || -n $over ]] || { read_text "$1/repx/attempt.json" && [[ $text == *"\"token\":\"$token\""* ]]; }
+}
+
+# Whether nobody needs an array's folder: no unit of it is being worked at. Without an index nothing of it can start.
+is_spent() {
+  local -a fields=()
+  local number
+  [[ -e $1/index ]] || return 0
+  mapfile -d '' fields <"$1/index" || return 1
+  for (( number = 1; number < ${#fields[@]}; number += 8 )); do
+    at_rest "${fields[number]}" || return 1
+  done
+}
+
+# An element in the queue needs its folder, however long it has been there. One that turns up later all the same finds
+# no folder, and runs nothing. So folders go by one rename: none is ever there in part.
+tidy() {
+  local days=$1 slurm=$base/repx/slurm reference grave folder part queue count=0
+  local -a old=()
+  { mkdir -p -- "$base/repx/temp" "$slurm" && : >"$slurm/.tidied-$EUID"; } || die "cannot write to $base/repx"
+  reference=$base/repx/temp/.tidy-$EUID-$$-$RANDOM
+  touch -d "$days days ago" -- "$reference" || die "cannot write $reference"
+  for folder in "$slurm"/repx-*; do
+    [[ -d $folder && ! -L $folder && -O $folder ]] || continue
+    for part in "$folder" "$folder"/*; do
+      [[ $part -ot $reference ]] || continue 2
+    done
+    old+=("$folder")
+  done
+  rm -f -- "$reference"
+  if (( ${#old[@]} )); then
+    # Asked behind the look at the folders; where it does not answer, all stay.
+    queue=$(env -i PATH="$PATH" ${SLURM_CONF:+SLURM_CONF="$SLURM_CONF"} squeue -h -a -o %j) || die "no queue"
+    for folder in "${old[@]}"; do
+      if [[ $'\n'$queue$'\n' != *$'\n'"${folder##*/}"$'\n'* ]] && is_spent "$folder"; then
+        grave=$reference-$count
+        if mv -T -- "$folder" "$grave" 2>/dev/null; then
+          count=$(( count + 1 ))
+          rm -rf -- "$grave"
+        fi
+      fi
+    done
+  fi
+  answer "$count"
 }
 
 # In: folder, inputs, started, number of needs, needs..., number of sources, sources...
@@ -125,7 +191,7 @@ look() {
 # the new claims where they belong. Out, for each: won, done, lost or an error's text.
 claim() {
   local folder=$base/repx/slurm/$1 path name own usable there problem
-  mkdir -p -- "$folder" || die "cannot create $folder"
+  mkdir -p -- "$folder" || refuse "$folder"
   if ! problem=$(tar -x -m -f - -C "$folder" --no-same-owner --no-same-permissions 2>&1); then
     rm -rf -- "$folder"
     die "cannot write to $folder: $problem"
@@ -162,7 +228,7 @@ submit() {
   shift 3
   if [[ -n $first ]]; then
     fresh=$folder/fresh-$$-$RANDOM
-    mkdir -p -- "$fresh" "$folder/started" || die "cannot write to $folder"
+    mkdir -p -- "$fresh" "$folder/started" || refuse "$folder"
     problem=$(tar -x -m -f - -C "$fresh" --no-same-owner --no-same-permissions 2>&1) ||
       die "cannot write to $folder: $problem"
     [[ ! -d $fresh/files ]] || problem=$(cp -rlfT -- "$fresh/files" "$base" 2>&1) ||
@@ -256,6 +322,6 @@ reclaim() {
 }
 
 case $command in
-  ship | look | claim | submit | settle | tails | reclaim) "$command" "$@" ;;
+  ship | look | claim | submit | settle | tails | reclaim | tidy) "$command" "$@" ;;
   *) die "no command '$command'" ;;
 esac

@@ -34,6 +34,8 @@ fi
 set +C
 if [[ -e ${fields[1]}/repx/claim.after-${fields[0]} || -e ${fields[1]}/repx/claim.over-${fields[0]} ]]; then
   say "not run: its claim ${fields[0]} does not count any more"
+  # Tells those who find the mark, and cannot see this job in Slurm, that nothing runs under it.
+  printf 'not run\n' >>"$1/started/$SLURM_ARRAY_TASK_ID"
   exit "$fenced"
 fi
 

@@ -8,9 +8,17 @@ from pathlib import Path
 
 from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.store.attempt import Attempt, read_attempt
+from airflow_provider_repx.execution.store.claim import claim_is_live, read_claim
+from airflow_provider_repx.execution.store.claimant import ClaimRecord
+from airflow_provider_repx.execution.store.files import store_error
 from airflow_provider_repx.execution.store.job_paths import JobPaths
-from airflow_provider_repx.execution.store.listing import JobStatus, job_status, job_statuses, succeeded_jobs
-from airflow_provider_repx.execution.store.parts import failed_part
+from airflow_provider_repx.execution.store.listing import (
+    JobStatus,
+    folder_status,
+    job_status,
+    job_statuses,
+    succeeded_jobs,
+)
 from airflow_provider_repx.lab.models import JobId
 
 __all__ = ["OutputStore"]
@@ -58,11 +66,6 @@ class OutputStore:
         """How far one job is."""
         return job_status(self.job(job_id))
 
-    def log(self, job_id: JobId) -> Path:
-        """The log that tells why a job failed: its own, or that of the first part of it that did."""
-        paths = self.job(job_id)
-        return (failed_part(paths) or paths).stderr
-
     def statuses(self, job_ids: Iterable[JobId]) -> Mapping[JobId, JobStatus]:
         """How far many jobs are: one listing, then a look at those that exist. Raises `StoreError`."""
         return job_statuses(self.outputs, job_ids)
@@ -75,6 +78,32 @@ class OutputStore:
         """How the last attempt at each of the given jobs ended, where there is a record of it."""
         found = ((job_id, read_attempt(self.job(job_id).attempt)) for job_id in job_ids)
         return {job_id: attempt for job_id, attempt in found if attempt is not None}
+
+    def folder_statuses(self, folders: Iterable[JobPaths]) -> Mapping[JobPaths, JobStatus]:
+        """How far simple jobs and parts of scatter-gather jobs are, each by what lies in its own folder."""
+        return {folder: folder_status(folder) for folder in folders}
+
+    def folder_attempts(self, folders: Iterable[JobPaths]) -> Mapping[JobPaths, Attempt]:
+        """How the last attempts at simple jobs and parts of scatter-gather jobs ended, where there are records."""
+        found = ((folder, read_attempt(folder.attempt)) for folder in folders)
+        return {folder: attempt for folder, attempt in found if attempt is not None}
+
+    def claims(self, folders: Iterable[JobPaths]) -> Mapping[JobPaths, ClaimRecord]:
+        """Who is at work in these folders: their claims, as far as they are alive."""
+        found = ((folder, read_claim(folder.claim)) for folder in folders if claim_is_live(folder.claim))
+        return {folder: record for folder, record in found if record is not None}
+
+    def contents(self, files: Iterable[Path]) -> Mapping[Path, bytes]:
+        """What some files of the store hold, without those that are not there. Raises `StoreError`."""
+        found = {}
+        for file in files:
+            try:
+                found[file] = file.read_bytes()
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):  # noqa: PERF203 - each file has its own outcome
+                continue
+            except OSError as error:
+                raise store_error("read the file", file, error) from error
+        return found
 
     def reconcile(self, job_ids: Iterable[JobId]) -> int:
         """Make the completion log agree with the markers of the given jobs; see `completion.reconcile`."""

@@ -13,7 +13,7 @@ from airflow_provider_repx.execution.store.job_paths import JobPaths
 from airflow_provider_repx.execution.store.parts import failed_part, is_any_part_running
 from airflow_provider_repx.lab.models import JobId
 
-__all__ = ["JobStatus", "existing_jobs", "job_status", "job_statuses", "succeeded_jobs"]
+__all__ = ["JobStatus", "existing_jobs", "folder_status", "job_status", "job_statuses", "succeeded_jobs"]
 
 
 _FEW = 64
@@ -46,6 +46,17 @@ def job_status(paths: JobPaths) -> JobStatus:
     if paths.success.exists():
         return JobStatus.SUCCEEDED
     return JobStatus.FAILED if paths.fail.exists() or failed_part(paths) is not None else JobStatus.PENDING
+
+
+def folder_status(paths: JobPaths) -> JobStatus:
+    """How far a simple job or one part of another is: by the markers and the claim of its own folder alone."""
+    if paths.success.exists():
+        return JobStatus.SUCCEEDED
+    if claim_is_live(paths.claim):
+        return JobStatus.RUNNING
+    if paths.success.exists():
+        return JobStatus.SUCCEEDED
+    return JobStatus.FAILED if paths.fail.exists() else JobStatus.PENDING
 
 
 def existing_jobs(outputs: Path) -> frozenset[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from airflow_provider_repx.execution.store.attempt import Attempt, read_attempt
 from airflow_provider_repx.execution.store.claim import claim_is_live
 from airflow_provider_repx.execution.store.job_paths import JobPaths
 
-__all__ = ["failed_part", "is_any_part_running", "part_attempts"]
+__all__ = ["failed_part", "is_any_part_running"]
 
 _STEP = "step-"
 
@@ -34,16 +33,6 @@ def is_any_part_running(paths: JobPaths) -> bool:
     if not scatter.root.is_dir():
         return False
     return claim_is_live(scatter.claim) or any(claim_is_live(step.claim) for step in _steps(paths))
-
-
-def part_attempts(paths: JobPaths) -> Mapping[str, tuple[Attempt, ...]]:
-    """How the last attempts at the parts of a job ended, by executable: scatter, and each step in all branches."""
-    found: dict[str, list[Attempt]] = {}
-    for part in (JobPaths(paths.root / "scatter"), *_steps(paths)):
-        attempt = read_attempt(part.attempt)
-        if attempt is not None:
-            found.setdefault(part.root.name, []).append(attempt)
-    return {executable: tuple(attempts) for executable, attempts in found.items()}
 
 
 def _steps(paths: JobPaths) -> Iterator[JobPaths]:

@@ -2,8 +2,11 @@
 # Questions to an output store and its completion log, asked from another machine. Needs bash 4.4 and coreutils.
 #
 #   remote status OUTPUTS    job ids on stdin, one a line; answers with "<state> <job id>" for each that exists
+#   remote folders OUTPUTS   the same for folders of jobs or of their parts, each by its own markers and claim alone
+#   remote claims OUTPUTS    folders on stdin; answers with two lines, folder and claim, for each whose claim is alive
+#   remote contents OUTPUTS  files on stdin, each ended by NUL; answers with "<size> <file>", NUL and its content for each
 #   remote settled OUTPUTS   answers the same for every job that succeeded or failed
-#   remote attempts OUTPUTS  job ids on stdin; answers with two lines, id and record, for each that has the record of an attempt
+#   remote attempts OUTPUTS  folders on stdin; answers with two lines, folder and record, for each that has the record of an attempt
 #   remote log OUTPUTS       the completion log
 #   remote append OUTPUTS    records on stdin, appended to the completion log in one write
 #
@@ -58,14 +61,51 @@ state_of() {
   fi
 }
 
+# As `state_of`; a scatter-gather job that is not done is running when a part of it is, else failed when a part is.
+state_of_job() {
+  local state part
+  state_of "$1"
+  state=$REPLY
+  [[ $state == pending || $state == failed ]] && [[ -d $outputs/$1/scatter ]] || return
+  for part in scatter "$outputs/$1"/branch-*/step-*; do
+    state_of "$1/${part#"$outputs/$1/"}"
+    [[ $REPLY != running ]] || return
+    [[ $REPLY != failed ]] || state=failed
+  done
+  REPLY=$state
+}
+
 case $1 in
-  status)
+  status | folders)
     [[ -d $outputs ]] || exit 0
     [[ -r $outputs && -x $outputs ]] || die "$outputs: cannot be read"
+    shopt -s nullglob
     while IFS= read -r job; do
       [[ -d $outputs/$job ]] || continue
-      state_of "$job"
+      if [[ $1 == status ]]; then state_of_job "$job"; else state_of "$job"; fi
       printf '%s %s\n' "$REPLY" "$job"
+    done
+    ;;
+  claims)
+    while IFS= read -r job; do
+      state_of "$job"
+      [[ $REPLY == running ]] || continue
+      path=$outputs/$job/repx/claim
+      while token_in "$path" && [[ -e $outputs/$job/repx/claim.after-$REPLY ]]; do
+        path=$outputs/$job/repx/claim.after-$REPLY
+      done
+      line=''
+      { IFS= read -r line <"$path"; } 2>/dev/null || [[ -n $line ]] || continue
+      printf '%s\n%s\n' "$job" "$line"
+    done
+    ;;
+  contents)
+    while IFS= read -r -d '' file; do
+      [[ -f $outputs/$file ]] || continue
+      # The size that is told counts: a file may grow meanwhile.
+      size=$(stat -L -c %s -- "$outputs/$file") || exit 1
+      printf '%s %s\0' "$size" "$file"
+      head -c "$size" -- "$outputs/$file" || exit 1
     done
     ;;
   settled)

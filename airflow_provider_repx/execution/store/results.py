@@ -88,8 +88,18 @@ class Results:
 
     def to_table(self) -> list[list[str]]:
         """A header and one line per row, as text: job, stage, status, parameters, outputs. Absent values are empty."""
-        header = [*_FIXED_COLUMNS, *self.parameter_names, *self.output_names]
-        return [header, *(self._line(row) for row in self.rows)]
+        parameters, outputs = self.parameter_names, self.output_names
+        lines = (
+            [
+                row.job_id,
+                row.stage,
+                row.status.value,
+                *(_shown(row.parameters.get(name)) for name in parameters),
+                *(str(row.outputs.get(name, "")) for name in outputs),
+            ]
+            for row in self.rows
+        )
+        return [[*_FIXED_COLUMNS, *parameters, *outputs], *lines]
 
     def to_csv(self) -> str:
         """The table as comma-separated values, each line ended by a line feed."""
@@ -111,19 +121,18 @@ class Results:
         ]
         return json.dumps(rows, indent=2, ensure_ascii=False)
 
-    def _line(self, row: ResultRow) -> list[str]:
-        values = [_shown(row.parameters.get(name)) for name in self.parameter_names]
-        paths = [str(row.outputs.get(name, "")) for name in self.output_names]
-        return [row.job_id, row.stage, row.status.value, *values, *paths]
 
-
-def results(lab: Lab, run_name: str, store: OutputStore) -> Results:
+def results(
+    lab: Lab, run_name: str, store: OutputStore, *, statuses: Mapping[JobId, JobStatus] | None = None
+) -> Results:
     """What a run has produced so far in a store, whoever ran its jobs.
+
+    `statuses` are those of its jobs, where the store was asked for them before.
 
     Raises `LabLookupError` for an unknown run and `StoreError` when the store cannot be listed.
     """
     run = lab.run(run_name)
-    statuses = store.statuses(run.jobs)
+    statuses = store.statuses(run.jobs) if statuses is None else statuses
     inherited = effective_parameters(run)
     return Results(
         tuple(

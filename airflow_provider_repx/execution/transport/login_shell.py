@@ -21,7 +21,7 @@ from pathlib import Path
 
 from airflow_provider_repx.errors import TransportError
 
-__all__ = ["RemoteCommand", "kill_line", "remote_command"]
+__all__ = ["RemoteCommand", "kill_line", "remote_command", "shell_line"]
 
 _LONGEST = 120_000
 """Bytes; Linux takes no single argument above 128 KiB."""
@@ -68,6 +68,23 @@ def remote_command(
             f"the command {command[0]!r} has {len(script)} bytes, too many for one line; send its data on stdin"
         )
     return RemoteCommand(line, marker.encode())
+
+
+def shell_line(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, search_path: Sequence[Path] = ()
+) -> str:
+    """The text for a login shell that becomes a command for a person: without a marker, a time limit or a new group.
+
+    Those would part it from the person's terminal. Raises `TransportError` for a command that cannot be passed on.
+    """
+    if not command or any("\0" in argument for argument in command):
+        raise TransportError(f"{list(command)!r} is no command: it is empty or holds a NUL character")
+    script = "; ".join([*_settings(environment or {}, search_path), f"exec {shlex.join(command)}"])
+    encoded = base64.b64encode(script.encode(errors="surrogateescape")).decode()
+    line = f"exec /bin/sh -c 'eval \"$(echo {encoded} | base64 -d)\"'"
+    if len(line) > _LONGEST:
+        raise TransportError(f"the command {command[0]!r} has {len(script)} bytes, too many for one line")
+    return line
 
 
 def kill_line(process_id: int, signal_name: str) -> str:

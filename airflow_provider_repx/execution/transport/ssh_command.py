@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncssh
 
-from airflow_provider_repx.errors import CommandTimeoutError, TransportError
+from airflow_provider_repx.errors import CommandTimeoutError, TransportError, UnreachableError
 from airflow_provider_repx.execution.transport.login_shell import RemoteCommand, kill_line
 from airflow_provider_repx.execution.transport.protocol import Completed
 from airflow_provider_repx.execution.transport.streams import Input, feed
@@ -103,10 +103,10 @@ class RunningCommand:
         return self._connection.is_closed()
 
 
-def broken_connection(where: str, error: Exception | None) -> TransportError:
+def broken_connection(where: str, error: Exception | None) -> UnreachableError:
     """The error for a connection that broke while a command was under way."""
     reason = f" ({error})" if error is not None and str(error) else ""
-    return TransportError(
+    return UnreachableError(
         f"{where}: the connection broke{reason} while a command was under way, which may or may not have run. The next"
         " command connects again."
     )

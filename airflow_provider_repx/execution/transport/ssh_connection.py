@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import asyncssh
 
-from airflow_provider_repx.errors import HostKeyError, TransportError
+from airflow_provider_repx.errors import HostKeyError, TransportError, UnreachableError
 from airflow_provider_repx.execution.transport.ssh_settings import SshSettings
 
 __all__ = ["connect", "is_passing"]
@@ -41,7 +41,8 @@ async def connect(settings: SshSettings) -> asyncssh.SSHClientConnection:
 
     Raises:
         HostKeyError: the machine's host key is unknown or not the known one.
-        TransportError: it cannot be reached, or lets nobody in.
+        UnreachableError: it does not answer now.
+        TransportError: it cannot be reached in this way at all, or lets nobody in.
 
     """
     client = _Client()
@@ -160,7 +161,11 @@ def _credentials(settings: SshSettings) -> str:
 
 def _unreachable(where: str, error: Exception) -> TransportError:
     reason = str(error) or type(error).__name__
-    return TransportError(
+    # A name that nobody knows is rather wrong than away.
+    is_away = isinstance(error, (asyncssh.DisconnectError, OSError, asyncio.TimeoutError)) and not isinstance(
+        error, (asyncssh.KeyExchangeFailed, asyncssh.IllegalUserName, socket.gaierror)
+    )
+    return (UnreachableError if is_away else TransportError)(
         f"{where}: cannot be reached ({reason}). Check the host, the port and the network, and that `ssh` gets there"
         " from this machine as this user."
     )

@@ -9,7 +9,7 @@ from airflow_provider_repx.execution.units.branches import (
     settle_branches,
     unfinished_branches,
 )
-from airflow_provider_repx.execution.units.bundles import Branch, Bundle, bundled, part_units, step_units
+from airflow_provider_repx.execution.units.bundles import Branch, Bundle, bundled, part_units, step_units, units_before
 from airflow_provider_repx.execution.units.prepare import prepare_unit
 from airflow_provider_repx.execution.units.prepared import PreparedUnit
 from airflow_provider_repx.execution.units.unit import Unit, UnitPart
@@ -35,4 +35,5 @@ __all__ = [
     "settle_branches",
     "step_units",
     "unfinished_branches",
+    "units_before",
 ]

@@ -11,7 +11,7 @@ from airflow_provider_repx.execution.units.work_items import WorkItem
 from airflow_provider_repx.plan.labels import MAX_LABEL
 from airflow_provider_repx.plan.models import PlannedScatterGather
 
-__all__ = ["Branch", "Bundle", "bundled", "part_units", "step_units"]
+__all__ = ["Branch", "Bundle", "bundled", "part_units", "step_units", "units_before"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,13 @@ def part_units(group: PlannedScatterGather, part: UnitPart, map_index: int) -> t
 def step_units(group: PlannedScatterGather, step: str, bundle: Bundle) -> tuple[Unit, ...]:
     """The units of a map index of a step."""
     return tuple(Unit(group.jobs[job], "step", number, step) for job, number in bundle.branches)
+
+
+def units_before(group: PlannedScatterGather, unit: Unit) -> tuple[Unit, ...]:
+    """The steps of the same branch that lead to a step, in order."""
+    needed = {unit.step}
+    for step in reversed(group.steps):
+        if step.name in needed:
+            needed.update(step.deps)
+    names = [step.name for step in group.steps if step.name in needed and step.name != unit.step]
+    return tuple(Unit(unit.job_id, "step", unit.branch, name) for name in names)

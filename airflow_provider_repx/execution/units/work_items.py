@@ -35,10 +35,11 @@ def read_work_items(store: OutputStore, job_id: JobId) -> tuple[WorkItem, ...]:
     cannot be read.
     """
     path = store.job(job_id).work_items
+    content: bytes | None = None
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise WorkItemsError(_advice(path, "is not there, although scatter has ended without an error")) from None
+        pass
     except IsADirectoryError:
         raise WorkItemsError(_advice(path, "is a folder")) from None
     except OSError as error:
@@ -46,11 +47,13 @@ def read_work_items(store: OutputStore, job_id: JobId) -> tuple[WorkItem, ...]:
     return parse_work_items(content, path)
 
 
-def parse_work_items(content: bytes, path: Path) -> tuple[WorkItem, ...]:
-    """The items in the content of a ``work_items.json``; `path` is what messages call it.
+def parse_work_items(content: bytes | None, path: Path) -> tuple[WorkItem, ...]:
+    """The items in the content of a ``work_items.json``, `None` without one; `path` is what messages call it.
 
     Raises `WorkItemsError` when it is not a JSON array.
     """
+    if content is None:
+        raise WorkItemsError(_advice(path, "is not there, although scatter has ended without an error"))
     try:
         items = json.loads(content, parse_constant=_refuse_constant)
         if not isinstance(items, list):

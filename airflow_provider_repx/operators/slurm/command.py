@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.triggers.base import StartTriggerArgs
 
+from airflow_provider_repx.errors import SlurmSubmissionError
+from airflow_provider_repx.execution.slurm import Directives
+from airflow_provider_repx.execution.slurm.states import CAUSES
 from airflow_provider_repx.lab.units import parse_memory, parse_time
 from airflow_provider_repx.links import SlurmJobLink, SlurmLogLink
 from airflow_provider_repx.operators.base import claimant_of
@@ -31,8 +34,8 @@ class SlurmOperator(BaseOperator):
     `retries` says; one that exited with an error, or ran out of memory or time, is final, unless `retry_on` names the
     cause.
 
-    When the task is marked as failed, marked as successful or cleared, its job is cancelled; when a worker, triggerer
-    or scheduler is killed, the job goes on and is found again.
+    When the task is marked as failed, marked as successful or cleared, its job is cancelled, and a new try starts when
+    that has ended; when a worker, triggerer or scheduler is killed, the job goes on and is found again.
 
     Args:
         slurm_conn_id: The connection of type `slurm`.
@@ -49,7 +52,7 @@ class SlurmOperator(BaseOperator):
         retry_on: Causes after which another try makes sense, such as ``OUT_OF_MEMORY``, ``TIMEOUT``, ``exit code``.
         start: ``triggerer``: without a worker; ``worker``: on a worker, which then hands over; ``auto``: without a
             worker, unless the task has outlets, a callback on success, an execution timeout, a pool of its own, or
-            arguments that come from other tasks.
+            arguments that a triggerer cannot render: values of other tasks, variables, connections.
         log_lines: How many last lines of the job's output are copied into the task's log.
 
     Returns the Slurm job, node, exit code, elapsed seconds, memory where it is known, and the paths of folder and logs.
@@ -84,6 +87,11 @@ class SlurmOperator(BaseOperator):
             raise ValueError(f"task {self.task_id}: give exactly one of `script` and `command`")
         if isinstance(command, str):
             raise ValueError(f"task {self.task_id}: `command` is a list of program and arguments; for a line, `script`")  # noqa: TRY004 - Airflow shows it as an import error
+        if isinstance(sbatch_opts, str):
+            raise ValueError(f"task {self.task_id}: `sbatch_opts` is a list, one option each")  # noqa: TRY004 - as above
+        if unknown := sorted(set(retry_on) - CAUSES):
+            known = ", ".join(sorted(CAUSES))
+            raise ValueError(f"task {self.task_id}: retry_on: {', '.join(unknown)}: no such cause; there are: {known}")
         self.script = script
         self.command = command
         self.environment = environment
@@ -101,6 +109,10 @@ class SlurmOperator(BaseOperator):
             log_lines=log_lines,
             push=bool(self.do_xcom_push),
         )
+        try:
+            Directives.of(self.request.resources).lines()
+        except SlurmSubmissionError as error:
+            raise ValueError(f"task {self.task_id}: {error}") from error
         self.start_from_trigger = starts_from_triggerer(self, start, (script, command, environment))
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=f"{SlurmCommandTrigger.__module__}.{SlurmCommandTrigger.__qualname__}",
@@ -117,7 +129,10 @@ class SlurmOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Hand over to the triggerer."""
-        request = self.request
+        # A clear raises the number of tries that a task may have. Where there was none, an earlier try has failed by
+        # itself; if its job has succeeded, its worker died at the very end.
+        was_never_cleared = getattr(context["ti"], "max_tries", None) == (self.retries or 0)
+        request = self.request.model_copy(update={"adopt": was_never_cleared})
         if self.execution_timeout is not None:
             # Airflow's own timeout of a trigger would leave the job behind.
             deadline = now() + self.execution_timeout.total_seconds()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import TriggerRule
 from airflow.triggers.base import StartTriggerArgs
@@ -18,26 +18,25 @@ if TYPE_CHECKING:
 
     from airflow_provider_repx.plan import PlanOptions
 
-__all__ = ["SlurmStageOperator"]
+__all__ = ["SlurmRunTaskOperator", "SlurmStageOperator"]
 
 
-class SlurmStageOperator(RunTaskOperator):
-    """Run the jobs of one stage that fall to this task's map index, on the target's cluster.
+class SlurmRunTaskOperator(RunTaskOperator):
+    """Base of what runs jobs of a lab's run, or parts of them, on the target's cluster.
 
-    A job that is done in the store is reused. A job whose upstream jobs are not done is skipped. A job that fails by
-    itself is final, whatever `retries` says, unless `retry_failed_jobs`: retries are for lost nodes and connections.
-
-    :param stage: the task id of the planned stage
+    :param stage: the task id of the planned stage, or the group id of the planned scatter-gather stage
     :param options: what the plan was made with, so that the triggerer makes the same
     :param start: ``triggerer`` (``auto``): without a worker; ``worker``: after waiting for slots of the pool
     :param gates: ids of the tasks that must have succeeded before any job of the run may start
     :param sync_task: id of the task that ships the lab to the target, where there is one
     :param retry_failed_jobs: also try jobs again that exited with an error
+    :param part: which part of a scatter-gather stage, and `step`: which step
     """
 
     ui_color = "#dcefe0"
     operator_extra_links = (SlurmJobLink(), SlurmLogLink())
-    shallow_copy_attrs: Sequence[str] = (*RunTaskOperator.shallow_copy_attrs, "stage", "chain", "request")
+    shallow_copy_attrs: Sequence[str] = (*RunTaskOperator.shallow_copy_attrs, "request")
+    trigger_class: type[SlurmStageTrigger] = SlurmStageTrigger
 
     def __init__(
         self,
@@ -48,11 +47,11 @@ class SlurmStageOperator(RunTaskOperator):
         gates: Sequence[str] = (),
         sync_task: str | None = None,
         retry_failed_jobs: bool = False,
+        part: Literal["scatter", "step", "gather"] | None = None,
+        step: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.stage = self.plan.stages[stage]
-        self.chain = next(chain for chain in self.plan.chains if self.stage in chain.stages)
         # Where everything upstream must have succeeded, Airflow itself sees to it that the gates have opened.
         checked = () if self.trigger_rule == TriggerRule.ALL_SUCCESS else tuple(gates)
         self.request = StageRequest(
@@ -61,6 +60,8 @@ class SlurmStageOperator(RunTaskOperator):
             lab_id=self.lab.lab_id,
             run=self.plan.run,
             stage=stage,
+            part=part,
+            step=step,
             target=self.target,
             options=options,
             gates=checked,
@@ -69,21 +70,17 @@ class SlurmStageOperator(RunTaskOperator):
         )
         self.start_from_trigger = starts_from_triggerer(self, start)
         self.start_trigger_args = StartTriggerArgs(
-            trigger_cls=f"{SlurmStageTrigger.__module__}.{SlurmStageTrigger.__qualname__}",
+            trigger_cls=f"{self.trigger_class.__module__}.{self.trigger_class.__qualname__}",
             trigger_kwargs={"request": self.request.dump()},
             next_method="execute_complete",
         )
-
-    def point_label(self, map_index: int) -> str:
-        """What the UI shows instead of a map index: the parameters of its first point, and how many follow."""
-        return self.chain.label_of(map_index)
 
     def execute(self, context: Context) -> None:
         """Hand over to the triggerer."""
         self.require_same_lab(context)
         self.require_same_plan(context)
         self.defer(
-            trigger=SlurmStageTrigger(
+            trigger=self.trigger_class(
                 request=self.request.dump(),
                 claimant=SlurmStageTrigger.dump_claimant(claimant_of(context)),
                 params=dict(context["params"]),
@@ -97,3 +94,23 @@ class SlurmStageOperator(RunTaskOperator):
         # Whatever comes of it, Airflow asks for the links when the task has ended.
         self.slurm_links = verdict.xcoms
         return verdict.conclude().get("return_value")
+
+
+class SlurmStageOperator(SlurmRunTaskOperator):
+    """Run the jobs of one stage that fall to this task's map index, on the target's cluster.
+
+    A job that is done in the store is reused. A job whose upstream jobs are not done is skipped. A job that fails by
+    itself is final, whatever `retries` says, unless `retry_failed_jobs`: retries are for lost nodes and connections.
+    The arguments are those of `SlurmRunTaskOperator`.
+    """
+
+    shallow_copy_attrs: Sequence[str] = (*SlurmRunTaskOperator.shallow_copy_attrs, "chain")
+
+    def __init__(self, *, stage: str, **kwargs: Any) -> None:
+        super().__init__(stage=stage, **kwargs)
+        planned = self.plan.stages[stage]
+        self.chain = next(chain for chain in self.plan.chains if planned in chain.stages)
+
+    def point_label(self, map_index: int) -> str:
+        """What the UI shows instead of a map index: the parameters of its first point, and how many follow."""
+        return self.chain.label_of(map_index)

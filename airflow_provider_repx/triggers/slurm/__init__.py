@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from airflow_provider_repx.triggers.slurm.command import SlurmCommandTrigger
 from airflow_provider_repx.triggers.slurm.command_request import CommandRequest
+from airflow_provider_repx.triggers.slurm.part import SlurmPartTrigger
 from airflow_provider_repx.triggers.slurm.stage import LAB_ROOT_KEY, SlurmStageTrigger
 from airflow_provider_repx.triggers.slurm.stage_request import StageRequest
 from airflow_provider_repx.triggers.slurm.verdict import Verdict
 
-__all__ = ["LAB_ROOT_KEY", "CommandRequest", "SlurmCommandTrigger", "SlurmStageTrigger", "StageRequest", "Verdict"]
+__all__ = [
+    "LAB_ROOT_KEY",
+    "CommandRequest",
+    "SlurmCommandTrigger",
+    "SlurmPartTrigger",
+    "SlurmStageTrigger",
+    "StageRequest",
+    "Verdict",
+]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextvars
+import asyncio
 import json
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_repx.errors import (
+    CommandTimeoutError,
     HostKeyError,
     JobInputError,
     JobLostError,
@@ -20,16 +22,32 @@ from airflow_provider_repx.errors import (
     SlurmUnknownStateError,
     StoreError,
     TransportError,
+    UnreachableError,
 )
 from airflow_provider_repx.execution.store import Claimant
+from airflow_provider_repx.triggers.slurm.narration import Narration
 from airflow_provider_repx.triggers.slurm.orphans import airflow_label
 from airflow_provider_repx.triggers.slurm.questions import ask_task_state
 from airflow_provider_repx.triggers.slurm.verdict import Verdict, to_event
 
 __all__ = ["SlurmTrigger", "claimant_of_instance", "is_temporary"]
 
-_TEMPORARY = (JobLostError, SlurmUnavailableError, SlurmUnknownStateError, StoreError, TransportError)
+_TEMPORARY = (
+    CommandTimeoutError,
+    JobLostError,
+    SlurmUnavailableError,
+    SlurmUnknownStateError,
+    StoreError,
+    TransportError,
+)
 _LASTING = (HostKeyError, JobInputError)
+_OUTAGES = (CommandTimeoutError, SlurmUnavailableError, UnreachableError)
+
+_PATIENCE_SECONDS = 600.0
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 15.0
+
+_Result = TypeVar("_Result")
 
 
 def is_temporary(error: RepxError) -> bool:
@@ -95,14 +113,23 @@ class SlurmTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Work, and tell Airflow how it ended."""
+        # In this very context, not in that of a task of its own.
+        _ = self.narration
         try:
             verdict = await self.verdict()
         except RepxError as error:
             verdict = Verdict("failed", str(error), retry=is_temporary(error))
+        except Exception as error:
+            # Whatever it is, the task must hear of it: another try finds a job again that goes on.
+            self.log.exception("The trigger failed")
+            verdict = Verdict("failed", f"the trigger failed: {type(error).__name__}: {error}", retry=True)
+        # Airflow passes nothing on that is no Unicode, such as a file's name in another encoding.
+        verdict = replace(verdict, text=verdict.text.encode("utf-8", "backslashreplace").decode())
         if verdict.status == "failed":
-            self.log.error("%s", verdict.text)
+            self.narration.say(self.log.error, verdict.text)
         elif verdict.status == "skipped":
-            self.log.warning("Skipped: %s", verdict.text)
+            self.narration.say(self.log.warning, f"Skipped: {verdict.text}")
+        await self.narration.finish()
         yield to_event(verdict, direct=self.starts_here, retries=self._retries())
 
     async def on_kill(self) -> None:
@@ -118,14 +145,37 @@ class SlurmTrigger(BaseTrigger):
         self.log.info("The task is %s now: ending its job.", state or "cleared")
         await self.cancel()
 
+    async def patiently(
+        self, work: Callable[[], Awaitable[_Result]], *, given_up: Callable[[], bool] = lambda: False
+    ) -> _Result:
+        """Do something on the cluster; while that cannot be reached do it again, for ten minutes at most.
+
+        Jobs go on meanwhile, so the task's tries are kept for what is the matter with them. `given_up` tells that
+        nobody wants it any more. Raises what `work` raises.
+        """
+        loop = asyncio.get_running_loop()
+        end, pause = loop.time() + _PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await work()
+            except RepxError as error:
+                if not isinstance(error, _OUTAGES) or given_up() or loop.time() + pause > end:
+                    raise
+                self.narration.say(self.log.warning, f"The cluster cannot be reached, trying again: {error}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    @cached_property
+    def narration(self) -> Narration:
+        """What this trigger writes into the task's log."""
+        return Narration(self.log)
+
     def narrator(self, about: str = "") -> Callable[[str], None]:
         """A function that writes into this task's log, whoever calls it; `about` tells jobs from each other."""
-        # Airflow tells by context variables whose log a line belongs to, and the cluster calls from a task of its own.
-        context = contextvars.copy_context()
         prefix = f"{about}: " if about else ""
 
         def tell(text: str) -> None:
-            context.run(self.log.info, "%s%s", prefix, text)
+            self.narration.tell(f"{prefix}{text}")
 
         return tell
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_repx.execution.slurm import PoolShare, SlurmCluster, SlurmSettings, get_cluster
 from airflow_provider_repx.execution.transport import Transport
 from airflow_provider_repx.hooks.reaching import Connector, aconnector
-from airflow_provider_repx.plan import PlannedStage, pool_limit
+from airflow_provider_repx.plan import PlannedPart, PlannedStage, pool_limit
 from airflow_provider_repx.targets import Resources, Target
 from airflow_provider_repx.triggers.slurm.orphans import watch_for_orphans
 
 __all__ = ["apart", "cluster_of", "cluster_settings", "share_of", "transport_of"]
 
 _Result = TypeVar("_Result")
+_Watch: TypeAlias = tuple[SlurmCluster, asyncio.Task[None]]
 
-_watches: WeakKeyDictionary[SlurmCluster, asyncio.Task[None]] = WeakKeyDictionary()
+_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[SlurmSettings, str], _Watch]] = WeakKeyDictionary()
 _transports: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Transport]] = WeakKeyDictionary()
 
 
@@ -34,9 +35,16 @@ async def cluster_of(target: Target) -> SlurmCluster:
     From its first use on, jobs of tasks that have ended without anybody telling are looked for.
     """
     way = await aconnector(target)
-    cluster = get_cluster(cluster_settings(target), way.key, lambda: _shared(way))
-    if cluster not in _watches:
-        _watches[cluster] = apart(watch_for_orphans(cluster, cluster.transport, target.base_path))
+    settings = cluster_settings(target)
+    cluster = get_cluster(settings, way.key, lambda: _shared(way))
+    watches = _watches.setdefault(asyncio.get_running_loop(), {})
+    watched, watch = watches.get((settings, way.name), (None, None))
+    if watched is not cluster:
+        if watch is not None:
+            # Its connection was changed: nobody logs in with the old one any more, once those who wait are done.
+            watch.cancel()
+        watch = apart(watch_for_orphans(cluster, cluster.transport, target.base_path))
+        watches[settings, way.name] = cluster, watch
     return cluster
 
 
@@ -62,10 +70,10 @@ def cluster_settings(target: Target) -> SlurmSettings:
     )
 
 
-def share_of(stage: PlannedStage, resources: Resources, target: Target) -> PoolShare | None:
-    """What one job of a stage takes of its pool; `None` where the pool's size is not known."""
+def share_of(planned: PlannedStage | PlannedPart, resources: Resources, target: Target) -> PoolShare | None:
+    """What one job of a stage, or part of it, takes of its pool; `None` where the pool's size is not known."""
     size = pool_limit(target, resources.partition)
-    return None if size is None else PoolShare(pool=stage.pool, size=size, slots=min(stage.slots, size))
+    return None if size is None else PoolShare(pool=planned.pool, size=size, slots=min(planned.slots, size))
 
 
 def _shared(way: Connector) -> Transport:

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_repx.errors import TargetError
 from airflow_provider_repx.execution.slurm import Directives, JobKey, Progress, SlurmCluster, SlurmJob, SlurmOutcome
+from airflow_provider_repx.execution.slurm.target import Question
 from airflow_provider_repx.execution.store import Claimant
 from airflow_provider_repx.execution.units.command import PreparedCommand, prepare_command, prepare_script
 from airflow_provider_repx.hooks.slurm_connection import aread_connection
@@ -20,6 +21,7 @@ from airflow_provider_repx.triggers.slurm.base import SlurmTrigger
 from airflow_provider_repx.triggers.slurm.clusters import apart, cluster_of
 from airflow_provider_repx.triggers.slurm.command_request import CommandRequest
 from airflow_provider_repx.triggers.slurm.files import ship_command_runner, tails
+from airflow_provider_repx.triggers.slurm.questions import push_result
 from airflow_provider_repx.triggers.slurm.verdict import Verdict
 
 __all__ = ["SlurmCommandTrigger"]
@@ -66,13 +68,9 @@ class SlurmCommandTrigger(SlurmTrigger):
         return CommandRequest.load(self.request_text)
 
     async def verdict(self) -> Verdict:
-        """Run the job of this very try; one of an earlier try is ended first."""
+        """Run the job of this very try, when those of earlier tries have ended."""
         target = await self._target()
         cluster = await cluster_of(target)
-        earlier = [self._key(target, number) for number in range(1, self.claimant.try_number)]
-        if earlier:
-            await cluster.cancel(earlier)
-        await ship_command_runner(target)
         prepared = self._prepared(target, self.claimant)
         job = SlurmJob(
             name=f"{self.claimant.dag_id}.{self.claimant.task_id}",
@@ -84,7 +82,12 @@ class SlurmCommandTrigger(SlurmTrigger):
             claimant=self.claimant,
             files=prepared.files,
         )
-        outcome = await self._run(cluster, job)
+        self.narration.tell(f"folder: {job.paths.root}; log: {job.paths.stderr} and {job.paths.stdout}")
+        outcome = await self.patiently(
+            lambda: self._run(target, cluster, job), given_up=lambda: self._time_left() == 0.0
+        )
+        if outcome.status == "succeeded" and outcome.peak_memory is None:
+            outcome = replace(outcome, peak_memory=await cluster.peak_memory(outcome.slurm_id))
         return await self._conclude(target, outcome)
 
     async def cancel(self) -> None:
@@ -113,9 +116,14 @@ class SlurmCommandTrigger(SlurmTrigger):
         claimant = replace(self.claimant, try_number=try_number)
         return JobKey(claimant, prepare_script("", {}, target.base_path, claimant).paths)
 
-    async def _run(self, cluster: SlurmCluster, job: SlurmJob) -> SlurmOutcome:
+    async def _run(self, target: Target, cluster: SlurmCluster, job: SlurmJob) -> SlurmOutcome:
+        earlier = [self._key(target, number) for number in range(1, job.claimant.try_number)]
+        if earlier:
+            # A task that is cleared starts anew before the job of its former try has heard of its end.
+            await apart(cluster.end(earlier))
+        job = await self._adopted(cluster, job, earlier)
+        await ship_command_runner(target)
         tell = self.narrator()
-        tell(f"folder: {job.paths.root}; log: {job.paths.stderr} and {job.paths.stdout}")
 
         def progress(news: Progress) -> None:
             tell(news.text)
@@ -130,6 +138,18 @@ class SlurmCommandTrigger(SlurmTrigger):
         finally:
             running.cancel()
 
+    async def _adopted(self, cluster: SlurmCluster, job: SlurmJob, earlier: Sequence[JobKey]) -> SlurmJob:
+        """The job of an earlier try that has succeeded and counts for this one; else the given one."""
+        if not self.request.adopt:
+            return job
+        questions = [Question(key.paths.root, key.paths.inputs) for key in earlier]
+        looks = await asyncio.gather(*(apart(cluster.look(question)) for question in questions))
+        for key, look in zip(reversed(earlier), reversed(looks), strict=True):
+            if look.succeeded:
+                self.log.info("The job of try %d has succeeded: it is not run again.", key.claimant.try_number)
+                return replace(job, paths=key.paths, claimant=key.claimant)
+        return job
+
     def _time_left(self) -> float | None:
         deadline = self.request.deadline
         return None if deadline is None else max(0.0, deadline - time.time())
@@ -143,12 +163,17 @@ class SlurmCommandTrigger(SlurmTrigger):
             retry = outcome.status == "lost" or outcome.cause in self.request.retry_on
             return Verdict("failed", outcome.describe(), retry=retry, xcoms=links)
         self._copy("stderr", stderr)
-        self.log.info("%s", outcome.describe())
-        return Verdict("success", xcoms=links | ({"return_value": _figures(outcome)} if self.request.push else {}))
+        self.narration.tell(outcome.describe())
+        result = _figures(outcome)
+        if not self.request.push or (self.starts_here and await push_result(self.claimant, result)):
+            return Verdict("success", xcoms=links)
+        return Verdict("success", xcoms=links | {"return_value": result})
 
     def _copy(self, stream: str, lines: Sequence[str]) -> None:
         if lines:
-            self.log.info("last lines of %s:\n%s", stream, "\n".join(f"    {line}" for line in lines))
+            self.narration.say(
+                self.log.info, "\n".join([f"last lines of {stream}:", *(f"    {line}" for line in lines)])
+            )
 
 
 def _figures(outcome: SlurmOutcome) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class CommandRequest(BaseModel):
         retry_on: Causes of a failure after which another try makes sense.
         log_lines: How many lines of the job's log are copied into the task's log.
         push: Whether the result is pushed as an XCom.
+        adopt: Whether the success of an earlier try is this one's: nobody has cleared the task since.
         deadline: When the task ends its job and fails, in seconds since 1970: the operator's execution timeout.
 
     """
@@ -41,6 +42,7 @@ class CommandRequest(BaseModel):
     retry_on: tuple[str, ...] = ()
     log_lines: int = Field(default=20, ge=0)
     push: bool = True
+    adopt: bool = False
     deadline: float | None = None
 
     @property

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from airflow_provider_repx.errors import StoreError, TransportError
+from airflow_provider_repx.errors import CommandTimeoutError, StoreError, TransportError
 from airflow_provider_repx.execution.transport import Transport
 from airflow_provider_repx.execution.units.command import command_runner, command_runner_path
 from airflow_provider_repx.targets import Target
@@ -27,7 +26,7 @@ mv -f -- "$1.$$" "$1"
 _TAILS = """
 lines=$1
 while IFS= read -r -d '' file; do
-  tail -n "$lines" -- "$file" 2>/dev/null | tail -c 65536
+  tail -n "$lines" -- "$file" 2>/dev/null | tail -c 65536 | tr -d '\\000'
   printf '\\0'
 done
 """
@@ -62,7 +61,7 @@ async def tails(target: Target, paths: Sequence[Path], lines: int) -> list[list[
     asked = "".join(f"{path}\0" for path in paths).encode()
     try:
         done = await transport.run(["bash", "-c", _TAILS, "tails", str(lines)], stdin=asked, timeout=_TIMEOUT_SECONDS)
-    except (TransportError, asyncio.TimeoutError):
+    except (TransportError, CommandTimeoutError):
         return [[] for _ in paths]
     texts = done.stdout.decode("utf-8", "replace").split("\0")
     return [text.splitlines() for text in (texts + [""] * len(paths))[: len(paths)]]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from airflow_provider_repx.errors import LabError, PlanError
-from airflow_provider_repx.lab import JobId, Lab, LabReference, Run, open_reference
-from airflow_provider_repx.plan import Chain, PlannedStage, RunPlan
+from airflow_provider_repx.execution.units import Unit
+from airflow_provider_repx.lab import Lab, LabReference, Run, open_reference
+from airflow_provider_repx.plan import Chain, PlannedScatterGather, PlannedStage, RunPlan
 from airflow_provider_repx.plan.asked import AskedJobs, asked_jobs
-from airflow_provider_repx.targets import ResourceRules, Resources, Target, resolve
+from airflow_provider_repx.targets import ResourceRules, Resources, Target, resolve_executable
 from airflow_provider_repx.triggers.slurm.stage_request import StageRequest
 
 __all__ = ["OpenedRun", "opened_run"]
@@ -33,21 +36,26 @@ class OpenedRun:
     def stage(self, task_id: str) -> PlannedStage:
         """A planned stage; raises `PlanError` where the plan has none of this name."""
         stage = self.plan.stages.get(task_id)
-        if stage is None:
-            known = ", ".join(self.plan.stages)
-            raise PlanError(
-                f"{self.lab.path}: run {self.run.name!r}: there is no stage {task_id!r} in its plan any more; it has:"
-                f" {known}. Trigger the DAG again."
-            )
-        return stage
+        return stage if stage is not None else self._unknown(task_id, self.plan.stages)
+
+    def group(self, group_id: str) -> PlannedScatterGather:
+        """A planned scatter-gather stage; raises `PlanError` where the plan has none of this name."""
+        groups = {group.group_id: group for group in self.plan.scatter_gathers}
+        return groups[group_id] if group_id in groups else self._unknown(group_id, groups)
+
+    def _unknown(self, name: str, known: Iterable[str]) -> NoReturn:
+        raise PlanError(
+            f"{self.lab.path}: run {self.run.name!r}: there is no stage {name!r} in its plan any more; it has:"
+            f" {', '.join(known)}. Trigger the DAG again."
+        )
 
     def chain(self, stage: PlannedStage) -> Chain:
         """The chain that a stage belongs to."""
         return next(chain for chain in self.plan.chains if stage in chain.stages)
 
-    def resources(self, job: JobId, target: Target) -> Resources:
-        """What a job asks for on a target; raises `TargetError` for a hint that is not an amount."""
-        return resolve(self.rules, target.name, job, self.run.jobs[job].resource_hints)
+    def resources(self, unit: Unit, target: Target) -> Resources:
+        """What a unit asks for on a target; raises `TargetError` for a hint that is not an amount."""
+        return resolve_executable(self.rules, target.name, unit.job_id, self.run.jobs[unit.job_id], unit.executable)
 
     def asked(self, patterns: tuple[str, ...], *, downstream: bool, force: bool) -> AskedJobs:
         """What a DAG run with these params asks for; raises `LabLookupError` for a pattern that matches nothing."""
@@ -65,7 +73,8 @@ _labs: OrderedDict[LabReference, Lab] = OrderedDict()
 
 async def opened_run(request: StageRequest) -> OpenedRun:
     """The run that a request is about, read and planned at its first use; raises `LabError` or `PlanError`."""
-    key = request.model_copy(update={"stage": "", "gates": (), "sync_task": None, "retry_failed_jobs": False}).dump()
+    of_task = {"stage": "", "part": None, "step": None, "gates": (), "sync_task": None, "retry_failed_jobs": False}
+    key = request.model_copy(update=of_task).dump()
     key += _age(request.options.resources_file)
     async with _opening.setdefault(key, asyncio.Lock()):
         found = _opened.get(key)

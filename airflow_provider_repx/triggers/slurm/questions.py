@@ -18,7 +18,7 @@ from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_repx.execution.store import Claimant
 
-__all__ = ["RunKey", "ask_count", "ask_states", "ask_task_state", "ask_xcom", "instance_name"]
+__all__ = ["RunKey", "ask_count", "ask_states", "ask_task_state", "ask_xcom", "instance_name", "push_result"]
 
 _REMEMBERED_SECONDS = 15.0
 _GATHERING_SECONDS = 0.1
@@ -39,14 +39,26 @@ class RunKey:
         return cls(claimant.dag_id, claimant.run_id)
 
 
-async def ask_xcom(run: RunKey, task_id: str, key: str, *, now: bool = False) -> Any:
-    """The XCom of an unmapped task; `None` where there is none. Unless `now`, it may be a few seconds old."""
+async def ask_xcom(run: RunKey, task_id: str, key: str, *, now: bool = False, age: float = _REMEMBERED_SECONDS) -> Any:
+    """The XCom of an unmapped task; `None` where there is none. Unless `now`, it may be `age` seconds old."""
 
     async def ask() -> Any:
         wanted = {"key": key, "dag_id": run.dag_id, "task_id": task_id, "run_id": run.run_id}
         return await XCom.aget_one(**wanted) if _can_wait() else XCom.get_one(**wanted)
 
-    return await _remembered(("xcom", run, task_id, key), ask, now=now)
+    return await _remembered(("xcom", run, task_id, key), ask, now=now, age=age)
+
+
+async def push_result(claimant: Claimant, value: Any) -> bool:
+    """Push a task's result as a worker does; false where that has to come with the trigger's event.
+
+    What comes with the event Airflow 3.3 stores as text: a task that pulls it gets no dict or list.
+    """
+    if not _can_wait():
+        return False
+    where = {"dag_id": claimant.dag_id, "run_id": claimant.run_id, "task_id": claimant.task_id}
+    await XCom.aset("return_value", value, map_index=claimant.map_index, **where)
+    return True
 
 
 async def ask_count(run: RunKey, task_ids: Collection[str], state: str, *, now: bool = False) -> int:
@@ -105,9 +117,15 @@ _under_way: dict[object, asyncio.Task[Any]] = {}
 _known: dict[object, tuple[float, Any]] = {}
 
 
-async def _remembered(question: object, ask: Callable[[], Awaitable[_Answer]], *, now: bool = False) -> _Answer:
+async def _remembered(
+    question: object,
+    ask: Callable[[], Awaitable[_Answer]],
+    *,
+    now: bool = False,
+    age: float = _REMEMBERED_SECONDS,
+) -> _Answer:
     known = _known.get(question)
-    if known is not None and not now and time.monotonic() - known[0] < _REMEMBERED_SECONDS:
+    if known is not None and not now and time.monotonic() - known[0] < age:
         found: _Answer = known[1]
         return found
 

@@ -11,20 +11,21 @@ from typing import Any, TypeAlias
 
 from airflow_provider_repx.errors import JobInputError, LabChangedError, LabLookupError, RepxError
 from airflow_provider_repx.execution.slurm import Directives, JobKey, Progress, SlurmCluster, SlurmJob, SlurmOutcome
-from airflow_provider_repx.execution.store import OutputStore
+from airflow_provider_repx.execution.store import JobPaths, OutputStore
 from airflow_provider_repx.execution.units import Unit, prepare_unit
-from airflow_provider_repx.lab import JobId
 from airflow_provider_repx.links import slurm_links
 from airflow_provider_repx.pinned import LAB_ID_KEY, OPEN_LAB_TASK_ID, PLAN_KEY, compare_lab, compare_plan
+from airflow_provider_repx.plan import PlannedPart, PlannedStage
 from airflow_provider_repx.plan.asked import AskedJobs
 from airflow_provider_repx.triggers.slurm.base import SlurmTrigger, is_temporary
 from airflow_provider_repx.triggers.slurm.clusters import apart, cluster_of, share_of
 from airflow_provider_repx.triggers.slurm.plans import OpenedRun, opened_run
 from airflow_provider_repx.triggers.slurm.questions import RunKey, ask_count, ask_xcom
+from airflow_provider_repx.triggers.slurm.run_params import run_params
 from airflow_provider_repx.triggers.slurm.stage_request import StageRequest
 from airflow_provider_repx.triggers.slurm.verdict import Verdict
 
-__all__ = ["LAB_ROOT_KEY", "SlurmStageTrigger"]
+__all__ = ["LAB_ROOT_KEY", "JobResult", "SlurmStageTrigger"]
 
 LAB_ROOT_KEY = "lab_root"
 """XCom of the task that ships the lab: where the target has it."""
@@ -35,7 +36,7 @@ _LOOK_SECONDS = 5.0
 _TOLD = 5
 """Failed jobs whose whole story is told in the task's error."""
 
-_Result: TypeAlias = SlurmOutcome | RepxError
+JobResult: TypeAlias = SlurmOutcome | RepxError
 """How a job ended, or why it could not be run."""
 
 
@@ -52,8 +53,9 @@ class SlurmStageTrigger(SlurmTrigger):
         self.request_text = request
         self.given_params = params
         self._jobs: Sequence[SlurmJob] = ()
+        self._folders: Sequence[JobPaths] = ()
         self._started: set[str] = set()
-        self._gave_up = False
+        self.gave_up = False
 
     def arguments(self) -> dict[str, Any]:
         """What makes another trigger like this one, besides the claimant."""
@@ -69,8 +71,7 @@ class SlurmStageTrigger(SlurmTrigger):
         """The DAG run's params."""
         if self.given_params is not None:
             return self.given_params
-        instance: Any = self.task_instance
-        return dict(instance.get_template_context()["params"])
+        return run_params(self.task_instance)
 
     @cached_property
     def run_key(self) -> RunKey:
@@ -86,19 +87,23 @@ class SlurmStageTrigger(SlurmTrigger):
             asked = self._asked(opened)
         except LabLookupError as error:
             return Verdict("failed", f"param `jobs`: {error}")
-        if not (mine := self._mine(opened, asked)):
+        units = [unit for unit in await self.units(opened) if unit.job_id in asked.wanted]
+        if not units:
             return Verdict("skipped", "Not among the jobs that this DAG run asks for (param `jobs`).")
         cluster = await cluster_of(self.request.target)
-        self._jobs = await asyncio.to_thread(self._prepared, opened, mine, asked, await self._lab_root())
-        verdict = self._conclude(results := await self._run_all(cluster, opened))
+        units = await self.startable(opened, units, asked)
+        self._folders = await self.folders(opened)
+        self._jobs = await asyncio.to_thread(self.prepare, opened, units, asked, await self._lab_root())
+        verdict = self.conclude(results := await self._run_all(cluster, opened))
         return replace(verdict, xcoms={**self._links(results), **verdict.xcoms})
 
     async def cancel(self) -> None:
         """End the jobs of this very try, also those that a trigger before this one has submitted."""
-        opened = await opened_run(self.request)
-        store = OutputStore(self.request.target.base_path)
         cluster = await cluster_of(self.request.target)
-        await cluster.cancel([JobKey(self.claimant, store.job(job_id)) for job_id in self._all(opened)])
+        # Once they are known the lab is not needed for it, which may be gone.
+        if not self._folders:
+            self._folders = await self.folders(await opened_run(self.request))
+        await cluster.cancel([JobKey(self.claimant, folder) for folder in self._folders])
 
     async def _hindrance(self, opened: OpenedRun) -> Verdict | None:
         """Why nothing may be run at all: another lab, another plan, a gate that has not opened."""
@@ -145,13 +150,31 @@ class SlurmStageTrigger(SlurmTrigger):
             force=bool(params.get("force", False)),
         )
 
-    def _mine(self, opened: OpenedRun, asked: AskedJobs) -> list[JobId]:
-        """The wanted jobs of this map index."""
-        return [job_id for job_id in self._all(opened) if job_id in asked.wanted]
+    @property
+    def store(self) -> OutputStore:
+        """The output store, by its paths on the target."""
+        return OutputStore(self.request.target.base_path)
 
-    def _all(self, opened: OpenedRun) -> list[JobId]:
+    async def units(self, opened: OpenedRun) -> list[Unit]:
+        """What falls to this map index."""
         stage = opened.stage(self.request.stage)
-        return [stage.jobs[point] for point in opened.chain(stage).points_of(self.claimant.map_index)]
+        return [Unit(stage.jobs[point]) for point in opened.chain(stage).points_of(self.claimant.map_index)]
+
+    async def folders(self, opened: OpenedRun) -> Sequence[JobPaths]:
+        """Where this try may have claims."""
+        return [unit.paths(self.store) for unit in await self.units(opened)]
+
+    async def startable(self, opened: OpenedRun, units: list[Unit], asked: AskedJobs) -> list[Unit]:  # noqa: ARG002 - for subclasses
+        """Those of the wanted units that may be started, or reused."""
+        return units
+
+    def planned(self, opened: OpenedRun, unit: Unit) -> PlannedStage | PlannedPart:  # noqa: ARG002 - for subclasses
+        """Whose pool and slots a unit takes."""
+        return opened.stage(self.request.stage)
+
+    def branches(self, unit: Unit) -> int | None:  # noqa: ARG002 - for subclasses
+        """How many work items there are, where that has to be known."""
+        return None
 
     async def _lab_root(self) -> Path | None:
         """Where the target has the lab; `None` where it sees the lab's own folder."""
@@ -165,31 +188,29 @@ class SlurmStageTrigger(SlurmTrigger):
             )
         return Path(str(told))
 
-    def _prepared(
-        self, opened: OpenedRun, mine: Sequence[JobId], asked: AskedJobs, lab_root: Path | None
+    def prepare(
+        self, opened: OpenedRun, units: Sequence[Unit], asked: AskedJobs, lab_root: Path | None
     ) -> list[SlurmJob]:
-        target = self.request.target
-        store = OutputStore(target.base_path)
-        stage = opened.stage(self.request.stage)
-        jobs = []
-        for job_id in mine:
-            resources = opened.resources(job_id, target)
-            jobs.append(
-                SlurmJob.of_unit(
-                    prepare_unit(opened.lab, opened.run, Unit(job_id), store, lab_root=lab_root),
-                    Directives.of(resources, target.slurm),
-                    self.claimant,
-                    force=job_id in asked.forced,
-                    share=share_of(stage, resources, target),
-                )
-            )
-        return jobs
+        """What the cluster is asked for."""
+        return [self.slurm_job(opened, unit, asked, lab_root) for unit in units]
 
-    async def _run_all(self, cluster: SlurmCluster, opened: OpenedRun) -> list[_Result]:
+    def slurm_job(self, opened: OpenedRun, unit: Unit, asked: AskedJobs, lab_root: Path | None) -> SlurmJob:
+        """One unit, as the cluster takes it."""
+        target = self.request.target
+        resources = opened.resources(unit, target)
+        return SlurmJob.of_unit(
+            prepare_unit(opened.lab, opened.run, unit, self.store, lab_root=lab_root, branches=self.branches(unit)),
+            Directives.of(resources, target.slurm),
+            self.claimant,
+            force=unit.job_id in asked.forced,
+            share=share_of(self.planned(opened, unit), resources, target),
+        )
+
+    async def _run_all(self, cluster: SlurmCluster, opened: OpenedRun) -> list[JobResult]:
         """All jobs at once; those that have not begun are given up when the DAG run is to stop."""
-        tasks = [asyncio.ensure_future(self._run(cluster, job)) for job in self._jobs]
+        tasks = [asyncio.ensure_future(self.run_job(cluster, job)) for job in self._jobs]
         try:
-            pending: set[asyncio.Future[_Result]] = set(tasks)
+            pending: set[asyncio.Future[JobResult]] = set(tasks)
             while pending:
                 _, pending = await asyncio.wait(pending, timeout=_LOOK_SECONDS if self._watches else None)
                 if pending and self._watches and (self._failed(tasks) or await self._must_stop(opened)):
@@ -207,17 +228,18 @@ class SlurmStageTrigger(SlurmTrigger):
         return not self.params.get("continue_on_failure", True)
 
     @staticmethod
-    def _failed(tasks: Sequence[asyncio.Future[_Result]]) -> bool:
+    def _failed(tasks: Sequence[asyncio.Future[JobResult]]) -> bool:
         ended = [task.result() for task in tasks if task.done()]
         return any(isinstance(result, SlurmOutcome) and result.status == "failed" for result in ended)
 
     async def _give_up(self, cluster: SlurmCluster) -> None:
         """Cancel the jobs that do not run yet."""
-        self._gave_up = True
+        self.gave_up = True
         self.log.warning("A job of this DAG run failed, and continue_on_failure is false: nothing more is started.")
         await cluster.cancel([JobKey(job.claimant, job.paths) for job in self._jobs if job.name not in self._started])
 
-    async def _run(self, cluster: SlurmCluster, job: SlurmJob) -> _Result:
+    async def run_job(self, cluster: SlurmCluster, job: SlurmJob) -> JobResult:
+        """Run or reuse one, to its end."""
         tell = self.narrator(job.name if len(self._jobs) > 1 else "")
 
         def progress(news: Progress) -> None:
@@ -225,16 +247,18 @@ class SlurmStageTrigger(SlurmTrigger):
                 self._started.add(job.name)
             tell(news.text)
 
+        if len(self._jobs) == 1:
+            tell(f"log: {job.paths.stderr} and {job.paths.stdout}")
         try:
-            outcome = await apart(cluster.run(job, progress))
+            outcome = await self.patiently(lambda: apart(cluster.run(job, progress)), given_up=lambda: self.gave_up)
         except RepxError as error:
             # What keeps this job from running need not concern the other jobs of this task.
             return error
         if outcome.status == "succeeded":
-            self.log.info("%s", outcome.describe())
+            self.narration.tell(outcome.describe())
         return outcome
 
-    def _links(self, results: Sequence[_Result]) -> dict[str, str]:
+    def _links(self, results: Sequence[JobResult]) -> dict[str, str]:
         """Of the first job that did not succeed, else of the first one."""
         outcomes = [result for result in results if isinstance(result, SlurmOutcome)]
         outcomes.sort(key=lambda outcome: outcome.status == "succeeded")
@@ -242,7 +266,8 @@ class SlurmStageTrigger(SlurmTrigger):
             return {}
         return slurm_links(self.request.target.slurm, outcomes[0].slurm_id, outcomes[0].stderr)
 
-    def _conclude(self, results: Sequence[_Result]) -> Verdict:
+    def conclude(self, results: Sequence[JobResult]) -> Verdict:
+        """What the task comes to."""
         outcomes = [result for result in results if isinstance(result, SlurmOutcome)]
         waiting = [result for result in results if isinstance(result, JobInputError)]
         errors = [result for result in results if isinstance(result, RepxError) and result not in waiting]
@@ -252,7 +277,7 @@ class SlurmStageTrigger(SlurmTrigger):
         if errors:
             return Verdict("failed", told(list(map(str, errors))), retry=all(map(is_temporary, errors)))
         cancelled = [outcome.describe() for outcome in outcomes if outcome.status == "cancelled"]
-        if cancelled and not self._gave_up:
+        if cancelled and not self.gave_up:
             return Verdict("failed", told(cancelled))
         done = [outcome for outcome in outcomes if outcome.status == "succeeded"]
         if len(done) < len(results):
@@ -261,7 +286,8 @@ class SlurmStageTrigger(SlurmTrigger):
             return Verdict(
                 "skipped", f"{missing} of {len(results)} jobs were not started or were given up. {why}".strip()
             )
-        counts: dict[str, Any] = {"jobs": len(done), "reused": sum(outcome.reused for outcome in done)}
+        reused = sum(outcome.reused for outcome in done)
+        counts: dict[str, Any] = {"jobs": len(done), "reused": reused, "executed": len(done) - reused}
         # A few hundred bytes, whatever the number of jobs; the store has the rest.
         return Verdict(
             "success", xcoms={"return_value": counts | ({"job": done[0].summary()} if len(done) == 1 else {})}

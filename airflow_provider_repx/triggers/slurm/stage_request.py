@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,7 +24,9 @@ class StageRequest(BaseModel):
         lab_path: The lab's real path, on the machines of Airflow.
         lab_id: Which lab it must be.
         run: The run of the lab.
-        stage: The task id of the planned stage.
+        stage: The task id of the planned stage, or the group id of a scatter-gather stage.
+        part: Which part of a scatter-gather stage the task runs.
+        step: Which step, if that part is one.
         target: Where its jobs run.
         options: How the run is planned.
         gates: Tasks that must have succeeded before any job of the task may start, where Airflow does not see to it.
@@ -39,6 +42,8 @@ class StageRequest(BaseModel):
     lab_id: str
     run: str
     stage: str
+    part: Literal["scatter", "step", "gather"] | None = None
+    step: str | None = None
     target: Target
     options: PlanOptions
     gates: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import psutil
 import pytest
 
 from airflow_provider_repx.building import Nix
@@ -64,6 +65,18 @@ class ServedLab:
             timeout=120,
             what=lambda: f"job {label}; so far: {dict(self.experiment.executions())}",
         )
+
+    def mark_failed(self, run: str, run_id: str, task_id: str) -> None:
+        self.api.set_task_state(self.dag(run), run_id, task_id, "failed")
+
+    def wait_for_child(self, run: str) -> str:
+        """The only DAG run of a run's DAG, as soon as there is one."""
+        (found,) = wait_until(lambda: self.runs(run), timeout=120, what=f"a DAG run of {run}", interval=0.05)
+        return found
+
+    def wait_for_job_to_end(self, label: str) -> None:
+        process = int((self.experiment.folder / f"pid-{label}").read_text())
+        wait_until(lambda: not psutil.pid_exists(process), timeout=60, what=f"the end of job {label}")
 
     def details(self, run: str, run_id: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.api.request("GET", f"/dags/{self.dag(run)}/dagRuns/{run_id}")

@@ -69,6 +69,33 @@ def test_a_failing_run_in_the_middle(served: ServedLab, go_on: bool) -> None:
     assert train.run_id in log
 
 
+@pytest.mark.parametrize("go_on", [True, False])
+@pytest.mark.full
+def test_runs_that_do_not_depend_on_the_one_that_failed(served: ServedLab, go_on: bool) -> None:
+    culprit = served.experiment.fail("baseline")
+    gate = served.experiment.hold("train")
+    whole = served.trigger("lab", continue_on_failure=go_on)
+    served.wait_for_start("train")
+    served.wait_for_state("lab", whole, "run_baseline", "failed")
+    gate.unlink()
+    assert served.wait("lab", whole) == "failed"
+    states = served.states("lab", whole)
+    assert states["run_train"] == "success", "what runs already, runs to its end"
+    if go_on:
+        assert states["run_visualize"] == "success"
+        return
+    assert (states["run_evaluate"], states["run_visualize"]) == ("failed", "upstream_failed")
+    assert "was not started: another run of the lab failed" in served.log("lab", whole, "run_evaluate")
+    assert not served.runs("evaluate")
+
+    culprit.unlink()
+    served.api.clear(served.dag("lab"), whole, only_failed=True)
+    assert served.wait("lab", whole) == "success"
+    executions = served.experiment.executions()
+    assert (executions.pop("baseline"), set(executions.values())) == (2, {1})
+    assert executions["visualize"] == 1, "also what was not started is done then"
+
+
 @pytest.mark.full
 def test_clearing_what_failed_goes_on_where_it_stopped(served: ServedLab) -> None:
     culprit = served.experiment.fail("evaluate")

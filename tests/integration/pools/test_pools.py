@@ -70,7 +70,7 @@ print(json.dumps([
 """,
     )
     assert found == [
-        ["created pool life with 2 slots"],
+        ["create pool life with 2 slots"],
         {},
         ["created pool life with 2 slots"],
         {"life": 2},

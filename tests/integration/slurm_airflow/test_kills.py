@@ -64,15 +64,35 @@ def end_well(world: SlurmAirflow, experiment: Experiment, dag_id: str, run_id: s
 
 
 @pytest.mark.full
-def test_marked_as_failed_ends_exactly_that_job(slurm_airflow: SlurmAirflow, experiment: Experiment) -> None:
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_marked_while_it_runs_ends_exactly_that_job(
+    slurm_airflow: SlurmAirflow, experiment: Experiment, state: str
+) -> None:
     dag_id, run_id = begin(slurm_airflow, experiment)
     slurm_airflow.api.set_task_state(
-        dag_id, run_id, "simulate", "failed", map_index=index_of(slurm_airflow, dag_id, run_id, "s1.2")
+        dag_id, run_id, "simulate", state, map_index=index_of(slurm_airflow, dag_id, run_id, "s1.2")
     )
     wait_until(lambda: len(slurm_airflow.queue()) == 2, timeout=60, what="one job to be cancelled")
     release(experiment)
+    # Also where the task counts as done: its job is not, and what needs that is not run.
     assert slurm_airflow.api.wait_for_run(dag_id, run_id, timeout=120).state == "failed"
     assert experiment.executions() == {"p1": 1, **dict.fromkeys(POINTS, 1), "m1.1": 1, "m1.3": 1}
+
+
+@pytest.mark.full
+def test_a_cancelled_dag_run_is_deleted_and_another_one_goes_on(
+    slurm_airflow: SlurmAirflow, experiment: Experiment, tmp_path: Path
+) -> None:
+    dag_id, run_id = begin(slurm_airflow, experiment)
+    (tmp_path / "another").mkdir()
+    other = Experiment(tmp_path / "another")
+    other.write(seeds=1)
+    begun = begin(slurm_airflow, other)
+    # Airflow does not delete one that runs.
+    slurm_airflow.api.set_run_state(dag_id, run_id, "failed")
+    slurm_airflow.api.delete_run(dag_id, run_id)
+    wait_until(lambda: len(slurm_airflow.queue()) == 3, timeout=60, what="the end of the jobs of one DAG run")
+    end_well(slurm_airflow, other, *begun)
 
 
 @pytest.mark.full
@@ -130,6 +150,23 @@ def test_two_triggerers_at_once_submit_nothing_twice(whole: SlurmAirflow, experi
         end_well(whole, experiment, dag_id, run_id)
     finally:
         whole.airflow.kill("triggerer-2")
+
+
+@pytest.mark.full
+def test_two_triggerers_share_the_work_and_one_is_killed(whole: SlurmAirflow, experiment: Experiment) -> None:
+    experiment.write(seeds=1, temperatures=20)
+    whole.airflow.start_component("triggerer-2")
+    try:
+        hold = [experiment.hold(f"s1.{number}") for number in range(1, 21)]
+        dag_id = whole.deploy_lab(experiment)
+        run_id = whole.api.trigger(dag_id).run_id
+        wait_until(lambda: len(experiment.executions()) == 21, timeout=150, what="twenty jobs to run")
+    finally:
+        whole.airflow.kill("triggerer-2")
+    for file in hold:
+        file.unlink()
+    end_well(whole, experiment, dag_id, run_id)
+    assert len(experiment.executions()) == 41
 
 
 @pytest.mark.full

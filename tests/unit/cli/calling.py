@@ -12,6 +12,8 @@ from airflow.cli.cli_parser import get_parser
 
 __all__ = ["Call", "Repx", "check_golden"]
 
+# In a process of its own a command sends what Airflow logs to stderr; in this one it is not to be meddled with.
+_LOGGED = re.compile(r"^\d{4}-\d\d-\d\dT\S+ \[(?:info|warning) .*\n", re.MULTILINE)
 _GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -45,7 +47,7 @@ class Repx:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
         said = self.capture.readouterr()
-        return Call(code, said.out, said.err)
+        return Call(code, _LOGGED.sub("", said.out), said.err)
 
 
 def check_golden(text: str, name: str, folder: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
+from tests.unit.cli.airflow_database import AirflowDatabase, empty_database
 from tests.unit.cli.calling import Repx
 
 
@@ -72,3 +73,14 @@ def lab_folder(tmp_path: Path) -> Path:
         '"cpu_seconds":9.5,"host":"node1","execution_type":"native","stderr_offset":0,"claim":null}\n'
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def empty_airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return empty_database(tmp_path_factory.mktemp("airflow-database") / "airflow.db")
+
+
+@pytest.fixture
+def airflow(empty_airflow_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AirflowDatabase:
+    """An Airflow that knows no DAGs yet."""
+    return AirflowDatabase.use(empty_airflow_database, tmp_path, monkeypatch)

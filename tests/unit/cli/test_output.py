@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_repx.cli.labs import ChosenLab
+from airflow_provider_repx.targets import Target
 from tests.support.labs import job_id
 from tests.unit.cli.calling import Repx, check_golden
 
@@ -81,7 +81,7 @@ def test_files_of_another_machine_are_shown_as_those_of_this_one(
 ) -> None:
     here = repx(*arguments)
     # The commands that run on a target's machine, on a target that is this machine.
-    monkeypatch.setattr(ChosenLab, "sees_files", False)
+    monkeypatch.setattr(Target, "is_remote", True)
     assert repx(*arguments) == here
 
 
@@ -127,14 +127,6 @@ def test_the_end_of_a_long_log_is_read_from_its_end(lab_folder: Path, repx: Repx
     log.write_text("\n".join(lines))
     assert repx("log", PREPARE, "--stderr", "-n", "150").out.splitlines() == lines[-150:]
     assert repx("log", PREPARE, "--stderr", "-n", "1000").out.splitlines() == lines
-
-
-def test_the_log_of_a_step_of_a_scatter_gather_job(lab_folder: Path, repx: Repx) -> None:
-    folder = lab_folder / "base" / "outputs" / PREPARE / "branch-3" / "step-fit" / "repx"
-    folder.mkdir(parents=True)
-    (folder / "stdout.log").write_text("fitted\n")
-    assert repx("log", PREPARE, "--unit", "branch-3/step-fit").out == "fitted\n"
-    assert repx("log", PREPARE, "--unit", "../../x").code == 2
 
 
 def test_following_the_log_of_a_job_that_has_ended(lab_folder: Path, repx: Repx) -> None:

@@ -63,6 +63,16 @@ def test_every_command_has_output_for_programs(path: tuple[str, ...]) -> None:
     assert "json" in output.kwargs["choices"]
 
 
+@pytest.mark.parametrize("path", ACTIONS, ids=" ".join)
+def test_the_reference_page_knows_every_command(path: tuple[str, ...]) -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/commands.md").read_text(encoding="utf-8")
+    (heading,) = (line for line in page.splitlines() if line.startswith("###") and f"`{' '.join(path[1:])}" in line)
+    options = [argument.flags for argument in ACTIONS[path].args if isinstance(argument, Arg)]
+    for flags in options:
+        if flags[-1] not in ("--lab", "--base-path", "--output") and flags[0].startswith("-"):
+            assert any(flag in heading for flag in flags), f"{flags} is not in: {heading}"
+
+
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path not in ACTIONS], ids=" ".join)
 def test_a_group_without_a_command_is_a_usage_error(path: tuple[str, ...], repx: Repx) -> None:
     assert repx(*path[1:]).code == 2
@@ -76,6 +86,14 @@ def test_a_group_without_a_command_is_a_usage_error(path: tuple[str, ...], repx:
         (("list", "jobs", ""), "is no run, and begins no job's id"),
         (("list", "jobs", "@phisics"), "did you mean 'physics'"),
         (("show", "job", "zzzz"), "no job's id begins with 'zzzz'"),
+        (("log", "zzzz"), "no job's id begins with 'zzzz'"),
+        (("debug-run", "zzzz"), "no job's id begins with 'zzzz'"),
+        (("trace-params", "zzzz"), "is no run, and begins no job's id"),
+        (("run", "zzzz"), "no run called 'zzzz'"),
+        (("run", "@phisics"), "did you mean 'physics'"),
+        (("status", "simulatoin"), "did you mean 'simulation'"),
+        (("cancel", "simulatoin"), "did you mean 'simulation'"),
+        (("clear", "simulatoin"), "did you mean 'simulation'"),
         (("show", "job", ""), "no job's id begins with ''"),
         (("show", "output", job_id("prepare-1.1"), "../repx/SUCCESS"), "leaves the job's folder"),
         (("show", "output", job_id("prepare-1.1"), "/etc/passwd"), "leaves the job's folder"),
@@ -155,6 +173,35 @@ def test_without_any_lab_it_says_how_to_give_one(repx: Repx, monkeypatch: pytest
     call = repx("list", "runs")
     assert call.code == 2
     assert "AIRFLOW__REPX__LAB" in call.error
+
+
+def test_a_bare_airflow_is_told_what_to_set(repx: Repx, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LAB", "NAME", "BASE_PATH", "CPUS", "MEMORY"):
+        monkeypatch.delenv(f"AIRFLOW__REPX__{name}")
+    call = repx("doctor")
+    (labs,) = (line for line in call.out.splitlines() if line.split()[1] == "labs")
+    assert "AIRFLOW__REPX__LAB" in labs
+    assert "AIRFLOW__REPX__BASE_PATH" in labs
+
+
+def test_secrets_of_connections_are_never_shown(lab_folder: Path, repx: Repx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__REPX__BASE_PATH")
+    monkeypatch.setenv("AIRFLOW__REPX__SLURM_CONN_ID", "cluster")
+    slurm = {"base_path": "/base", "ssh_conn_id": "login"}
+    monkeypatch.setenv("AIRFLOW_CONN_CLUSTER", json.dumps({"conn_type": "slurm", "extra": slurm}))
+    extra = {"private_key": "PRIVATE-hush-hush-1", "private_key_passphrase": "hush-hush-2", "conn_timeout": 5}
+    login = {"conn_type": "ssh", "host": "127.0.0.1", "port": 1, "password": "hush-hush-3"}
+    for given in (login, {**login, "extra": extra}, {**login, "extra": {"conn_timeout": "hush-hush-4"}}):
+        monkeypatch.setenv("AIRFLOW_CONN_LOGIN", json.dumps(given))
+        for arguments in (
+            ("list", "jobs"),
+            ("doctor",),
+            ("log", job_id("prepare-1.1")),
+            ("debug-run", job_id("prepare-1.1")),
+        ):
+            call = repx(*arguments)
+            assert call.code == 1
+            assert "hush" not in call.out + call.err, call
 
 
 def test_runs_are_listed_where_nobody_said_where_jobs_run(

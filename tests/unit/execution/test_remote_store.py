@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_repx.errors import StoreError
-from airflow_provider_repx.execution.store import Claimant, ClaimRecord, JobStatus, OutputStore
+from airflow_provider_repx.execution.store import Claimant, ClaimRecord, JobPaths, JobStatus, OutputStore
 from airflow_provider_repx.execution.store.attempt import Attempt, write_attempt
 from airflow_provider_repx.execution.store.completion import read_completions
 from airflow_provider_repx.execution.store.remote import RemoteOutputStore
@@ -61,6 +61,63 @@ def test_states(store: OutputStore) -> None:
     assert states == store.statuses(JOBS)
     assert remote(store).succeeded(JOBS) == store.succeeded(JOBS)
     assert remote(store).status(JOBS[1]) is JobStatus.FAILED
+
+
+def test_states_of_scatter_gather_jobs(tmp_path: Path) -> None:
+    store = OutputStore(tmp_path / "a base")
+    jobs = tuple(map(JobId, ("begun", "failed scatter", "failed step", "at work", "done")))
+    record = ClaimRecord(Claimant(label="x"), "slurm", array="repx-a", index=0)
+    for job in jobs:
+        paths = store.job(job)
+        for part in ("scatter", "branch-0/step-fit it", "branch-1/step-fit it"):
+            JobPaths(paths.root / part).repx.mkdir(parents=True)
+        (paths.root / "scatter" / "out").mkdir()
+        paths.work_items.write_text("[1, 2]")
+    JobPaths(store.job("failed scatter").root / "scatter").fail.touch()
+    for job in ("failed step", "at work", "done"):
+        JobPaths(store.job(job).root / "branch-1/step-fit it").fail.touch()
+    running = JobPaths(store.job("at work").root / "branch-0/step-fit it")
+    running.claim.write_text(record.to_json())
+    store.job("done").repx.mkdir()
+    store.job("done").success.touch()
+    states = remote(store).statuses(jobs)
+    assert list(states.values()) == [
+        JobStatus.PENDING,
+        JobStatus.FAILED,
+        JobStatus.FAILED,
+        JobStatus.RUNNING,
+        JobStatus.SUCCEEDED,
+    ]
+    assert states == store.statuses(jobs)
+    folders = [JobPaths(store.job(job).root / part) for job in jobs for part in ("", "branch-0/step-fit it", "none")]
+    assert remote(store).folder_statuses(folders) == store.folder_statuses(folders)
+    assert remote(store).claims(folders) == store.claims(folders) == {running: record}
+    # A part that failed is no record of its job.
+    assert remote(store).reconcile(jobs) == store.reconcile(jobs) + 1 == 1
+
+
+def test_claims_are_those_that_count(store: OutputStore) -> None:
+    folders = [store.job(job) for job in JOBS]
+    claimed = store.job("claimed")
+    first = ClaimRecord.parse(claimed.claim.read_text())
+    assert first is not None
+    assert remote(store).claims(folders) == store.claims(folders) == {claimed: first}
+    later = ClaimRecord(Claimant(label="later"), "slurm", array="repx-b", index=1)
+    claimed.claim.with_name(f"claim.over-{first.token}").touch()
+    claimed.claim.with_name(f"claim.after-{first.token}").write_text(later.to_json())
+    assert remote(store).claims(folders) == store.claims(folders) == {claimed: later}
+    assert remote(store).claims([]) == {}
+
+
+def test_contents_of_files(store: OutputStore) -> None:
+    odd = store.job("it's $HOME; `id`").repx / "two\nlines"
+    files = {odd: b"a\0b\n", store.job("done").success: b"", store.job("failed").root / "large": bytes(300_000)}
+    for file, content in files.items():
+        file.write_bytes(content)
+    asked = [*files, store.job("never").inputs, store.job("done").success / "below", store.job("done").root]
+    assert remote(store).contents(asked) == files
+    assert store.contents(asked[:-1]) == files
+    assert remote(store).contents([]) == {}
 
 
 def test_records_of_attempts(store: OutputStore) -> None:

@@ -11,7 +11,6 @@ from airflow.sdk import TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_repx import repx_dags
-from airflow_provider_repx.errors import PlanError
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
 from tests.support.scatter_gather import scatter_gather
 
@@ -97,7 +96,7 @@ def test_the_scheduler_can_read_it_and_its_size_does_not_follow_the_sweep(tmp_pa
     assert sizes[2] - sizes[1] < 10_000
 
 
-def test_other_schedulers_are_refused(tmp_path: Path) -> None:
+def test_on_slurm_each_part_is_a_task_that_starts_in_the_triggerer(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(
         f"""
@@ -109,5 +108,27 @@ def test_other_schedulers_are_refused(tmp_path: Path) -> None:
         default_scheduler = "slurm"
         """
     )
-    with pytest.raises(PlanError, match="stage split: this version runs scatter-gather stages on this machine only"):
-        dag_of(tmp_path, 1, target="cluster", config_file=config, base_path=None, cpus=None, memory=None)
+    here = dag_of(tmp_path, 1)
+    dag = dag_of(tmp_path, 1, target="cluster", config_file=config, base_path=None, cpus=None, memory=None)
+    on_cluster = {"split.scatter", *STEPS, "split.gather"}
+    # Each waits for the lab itself, since what is before it may have had nothing to do.
+    expected = {task: upstream | ({"sync"} if task in on_cluster else set()) for task, upstream in shape(here).items()}
+    assert shape(dag) == expected
+    assert {task: dag.get_task(task).trigger_rule for task in expected} == {
+        task: here.get_task(task).trigger_rule for task in expected
+    }
+    scheduled = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    asked = {}
+    for task_id in on_cluster:
+        task = scheduled.task_dict[task_id]
+        assert task.start_from_trigger
+        assert task.start_trigger_args.trigger_cls.endswith("SlurmPartTrigger")
+        request = dag.get_task(task_id).request
+        assert request.sync_task == "sync"
+        asked[task_id] = (request.stage, request.part, request.step)
+    assert asked == {
+        "split.scatter": ("split", "scatter", None),
+        "split.gather": ("split", "gather", None),
+        **{step: ("split", "step", step.partition("-")[2]) for step in STEPS},
+    }
+    assert not scheduled.task_dict["split.branches"].start_from_trigger

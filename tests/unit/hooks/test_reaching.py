@@ -81,6 +81,12 @@ def test_ways_to_machines_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> Non
         for found in (target(), target(address="me@hpc"), target(ssh_connection="login"), target(address="hpc"))
     }
     assert len(keys) == 4
+    before = connector(target(ssh_connection="login"))
+    assert connector(target(ssh_connection="login")).key == before.key
+    monkeypatch.setenv("AIRFLOW_CONN_LOGIN", json.dumps({"conn_type": "ssh", "host": "hpc", "password": "changed"}))
+    changed = connector(target(ssh_connection="login"))
+    assert (changed.name, changed.key == before.key) == (before.name, False)
+    assert "changed" not in changed.key
     assert isinstance(connector(target()).open(), LocalTransport)
     assert connector(target(address="me@hpc")).open().description == "me@hpc"
     with pytest.raises(TargetError, match="connection 'nowhere': there is none"):

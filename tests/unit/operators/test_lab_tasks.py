@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_repx import repx_dags
-from airflow_provider_repx.dag_runs import derived_run_id
+from airflow_provider_repx.dag_runs import STARTED_KEY, derived_run_id
 from airflow_provider_repx.errors import LabLookupError
 from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.lab import Lab, read_lab
@@ -118,6 +118,7 @@ def test_a_run_becomes_a_child_dag_run_with_the_same_params(
     asked = context(lab, supervisor, "run_train", force=True, continue_on_failure=False, on_missing="wait", runs=[])
     link = start(task, asked)
     child = derived_run_id(lab.lab_id, "repx_lab", "manual")
+    assert asked["ti"].pushed[STARTED_KEY] == {"dag_id": "repx_train", "run_id": child}
     assert supervisor.runs["repx_train", child].conf == {
         "lab_id": lab.lab_id,
         "force": True,
@@ -171,7 +172,8 @@ def test_no_further_run_starts_after_a_failure_when_asked(
     task = task_of(experiment, "run_train")
     asked = context(lab, supervisor, "run_train", continue_on_failure=False)
     asked["ti"].failed = 1
-    with pytest.raises(AirflowSkipException):
+    # Were it skipped, clearing what failed would leave it out, and end well without it.
+    with pytest.raises(AirflowFailException, match=r"'train' was not started.*continue_on_failure is false"):
         task.execute(asked)
     assert not supervisor.runs
 

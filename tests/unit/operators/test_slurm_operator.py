@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Asset, BaseOperator
+from airflow.sdk import DAG, Asset, AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -37,6 +37,8 @@ def operator(**given: Any) -> SlurmOperator:
         ({"pool": "licenses"}, False),
         ({"pool": "licenses", "start": "triggerer"}, True),
         ({"on_failure_callback": print}, True),
+        ({"inlets": [Asset("x")]}, True),
+        ({"inlets": [AssetAlias("x")]}, False),
     ],
     ids=str,
 )
@@ -50,6 +52,43 @@ def test_values_of_other_tasks_need_a_worker(dag: DAG) -> None:
     assert not operator(task_id="third", environment={"X": first.output}).start_from_trigger
 
 
+RENDERED_IN_TRIGGERERS = (
+    "echo {{ run_id }} {{ params.x | default('y') }} {{ dag.dag_id }} {{ ti.task_id }}-{{ ti.try_number + 1 }}",
+    "{% set x = [1, 2] %}{% for number in x %}{{ loop.index }} {{ number | string }}{% endfor %}",
+    "{% raw %}{{ ti.xcom_pull('x') }}{% endraw %} {# {{ var.value.x }} #}",
+    "{{ (logical_date or macros.datetime.now()) | ds }}",
+    "a plain line with { and }",
+)
+RENDERED_ON_WORKERS = (
+    "{{ ti.xcom_pull(task_ids='first') }}",
+    "{{ task_instance.xcom_pull('first') }}",
+    "{% set pull = ti %}{{ pull.xcom_pull('first') }}",
+    "{% set ti = ti %}{{ ti.xcom_pull('first') }}",
+    "{{ ti.get_previous_dagrun() }}",
+    "{{ var.value.x }}",
+    "{{ conn.x.host }}",
+    "{{ prev_start_date_success }}",
+    "{{ a_macro_of_the_dag(1) }}",
+    "{{ run_id | a_filter_of_the_dag }}",
+    "{% include 'file.sh' %}",
+    "{{ not right",
+)
+
+
+@pytest.mark.parametrize("text", RENDERED_IN_TRIGGERERS)
+def test_what_comes_with_the_task_instance_can_be_rendered_in_a_triggerer(dag: DAG, text: str) -> None:
+    assert operator(script=text).start_from_trigger
+
+
+@pytest.mark.parametrize("text", RENDERED_ON_WORKERS)
+def test_what_has_to_be_asked_for_needs_a_worker(dag: DAG, text: str) -> None:
+    assert not operator(script=text).start_from_trigger
+    assert not operator(task_id="words", script=None, command=["echo", text]).start_from_trigger
+    assert not operator(task_id="name", environment={text: "x"}).start_from_trigger
+    with pytest.raises(ValueError, match="task direct: start='triggerer'"):
+        operator(task_id="direct", script=text, start="triggerer")
+
+
 def test_mapped_tasks_start_on_workers(dag: DAG) -> None:
     SlurmOperator.partial(task_id="many", start="triggerer").expand(script=["a", "b"])
     serialized = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task("many")
@@ -60,6 +99,19 @@ def test_mapped_tasks_start_on_workers(dag: DAG) -> None:
 def test_exactly_one_of_script_and_argument_list(dag: DAG, given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="script"):
         operator(**given)
+
+
+def test_a_cause_that_nothing_has_is_refused(dag: DAG) -> None:
+    with pytest.raises(ValueError, match=r"retry_on: exit_code: no such cause; there are: .*exit code"):
+        operator(retry_on=["TIMEOUT", "exit_code"])
+    with pytest.raises(ValueError, match="T, U: no such cause"):
+        operator(task_id="other", retry_on="TU")
+
+
+@pytest.mark.parametrize("given", ["--gres=gpu:1", ["--wrap=true"], ["gres=gpu:1"], ["--comment=a\nb"]], ids=str)
+def test_options_that_sbatch_cannot_be_given_are_refused(dag: DAG, given: Any) -> None:
+    with pytest.raises(ValueError, match="task task: "):
+        operator(sbatch_opts=given)
 
 
 def test_what_is_asked_travels_and_nothing_is_rendered_but_script_command_and_environment(dag: DAG) -> None:
@@ -81,7 +133,20 @@ def test_a_worker_hands_over_with_a_deadline(dag: DAG) -> None:
     assert caught.value.timeout is None
 
 
+@pytest.mark.parametrize(("most", "adopt"), [(2, True), (3, False), (None, False)])
+def test_the_success_of_an_earlier_try_counts_unless_the_task_was_cleared(
+    dag: DAG, most: int | None, adopt: bool
+) -> None:
+    task = operator(retries=2)
+    instance = _Instance()
+    instance.max_tries = most
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute({"ti": instance})  # type: ignore[typeddict-item]
+    assert caught.value.trigger.request.adopt is adopt
+
+
 class _Instance:
+    max_tries: int | None = None
     dag_id, run_id, task_id, map_index, try_number = "dag", "manual", "task", -1, 1
 
 

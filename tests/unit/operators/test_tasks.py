@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from airflow_provider_repx import repx_dags
 from airflow_provider_repx.errors import JobCancelledError
+from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.lab import read_lab
 from tests.support.experiments import Experiment
 
@@ -237,6 +238,16 @@ def test_the_summary_tells_what_became_of_each_job(experiment: Experiment) -> No
     found = execute_summary(experiment, jobs=["prepare"], run_id="second")
     assert (found["reused"], found["executed"], found["succeeded"]) == (2, 0, 2)
     assert [stage["task"] for stage in found["stages"]] == ["prepare"]
+    assert not found["assets"], "who follows the run expects all of it"
+
+
+def test_the_asset_comes_when_the_whole_run_is_done_whoever_did_it(experiment: Experiment) -> None:
+    store = OutputStore(experiment.base)
+    for job in read_lab(experiment.lab).run("simulation").jobs:
+        store.job(job).success.parent.mkdir(parents=True)
+        store.job(job).success.touch()
+    assert execute_summary(experiment, jobs=["prepare"], run_id="some")["assets"] == ["repx://lab/simulation"]
+    assert execute_summary(experiment, run_id="all")["assets"] == ["repx://lab/simulation"]
 
 
 def execute_summary(experiment: Experiment, run_id: str, **params: Any) -> Any:
@@ -247,4 +258,7 @@ def execute_summary(experiment: Experiment, run_id: str, **params: Any) -> Any:
     events: Any = defaultdict(SimpleNamespace)
     told = task.execute({"ti": instance, "params": params, "outlet_events": events})
     assert all(event.extra == told for event in events.values())
+    # What is no outlet when the task ends gets no event.
+    assert list(events) == task.outlets
+    told["assets"] = [asset.uri for asset in task.outlets]
     return told

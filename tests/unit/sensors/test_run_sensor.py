@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, T
 from airflow.sdk.execution_time import comms, task_runner
 
 from airflow_provider_repx import repx_dags
-from airflow_provider_repx.dag_runs import derived_run_id
+from airflow_provider_repx.dag_runs import STARTED_KEY, derived_run_id
 from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.lab import read_lab
@@ -100,6 +100,7 @@ def test_with_nobody_at_work_it_starts_the_upstream_run_for_this_lab(bench: Benc
     assert "repx_analysis" in str(started.note)
     assert bench.lab.lab_id in str(started.note)
     assert bench.link.endswith(f"/dags/repx_simulation/runs/{run_id}")
+    assert bench.instance.pushed[STARTED_KEY] == {"dag_id": UPSTREAM, "run_id": run_id}
 
 
 def test_a_try_after_a_crash_finds_the_run_that_it_started(bench: Bench) -> None:
@@ -121,7 +122,17 @@ def test_a_run_under_way_is_waited_for(bench: Bench, on_missing: str) -> None:
     trigger = bench.execute()
     assert trigger is not None
     assert (trigger.watched, trigger.ignored) == (["mine", "new"], 2)
+    assert STARTED_KEY not in bench.instance.pushed, "what others have started is not this one's to stop"
     assert len(bench.supervisor.runs) == 4
+
+
+def test_a_run_that_stands_still_since_its_dag_is_paused_is_named(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.supervisor.runs[UPSTREAM, "mine"] = Run("queued")
+    bench.supervisor.paused.add(UPSTREAM)
+    assert bench.execute() is not None
+    assert f"`airflow dags unpause {UPSTREAM}`" in caplog.text
 
 
 def test_a_run_of_which_only_some_tasks_were_cleared_is_under_way(bench: Bench) -> None:

@@ -15,6 +15,7 @@ from airflow.sdk.execution_time import comms, task_runner
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_repx.errors import (
+    CommandTimeoutError,
     HostKeyError,
     JobInputError,
     RepxError,
@@ -23,13 +24,14 @@ from airflow_provider_repx.errors import (
     StoreError,
     TargetError,
     TransportError,
+    UnreachableError,
 )
 from airflow_provider_repx.execution.slurm import JobKey, Progress, SlurmJob, SlurmOutcome, SlurmStatus
 from airflow_provider_repx.execution.store import Claimant
 from airflow_provider_repx.lab import read_lab
 from airflow_provider_repx.plan import PlanOptions, plan_run
 from airflow_provider_repx.targets import Capacity, Target
-from airflow_provider_repx.triggers.slurm import SlurmStageTrigger, StageRequest, questions, stage
+from airflow_provider_repx.triggers.slurm import SlurmStageTrigger, StageRequest, base, plans, questions, stage
 from airflow_provider_repx.triggers.slurm.orphans import airflow_label
 from tests.support.experiments import Experiment
 
@@ -61,8 +63,12 @@ class Airflow:
 
 @dataclass
 class Cluster:
-    """Jobs end as told by the job's name, by default with success; `held` ones only when cancelled."""
+    """Jobs end as told by the job's name, by default with success; `held` ones only when cancelled.
 
+    As long as there are `outages`, each request takes one of them.
+    """
+
+    outages: list[Exception] = field(default_factory=list)
     ends: dict[str, SlurmStatus | RepxError] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     cause: str = ""
@@ -73,6 +79,9 @@ class Cluster:
 
     async def run(self, job: SlurmJob, progress: Callable[[Progress], None] | None = None) -> SlurmOutcome:
         self.jobs.append(job)
+        if self.outages:
+            self.begun.set()
+            raise self.outages.pop()
         status = self.ends.get(job.name, "succeeded")
         if isinstance(status, RepxError):
             raise status
@@ -158,6 +167,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
     monkeypatch.setattr(stage, "cluster_of", cluster_of)
     monkeypatch.setattr(stage, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(base, "_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(questions, "_known", {})
     return World(experiment, airflow, cluster, target)
 
@@ -226,6 +236,8 @@ def test_force_is_passed_on(world: World) -> None:
         ("lost", True),
         ("cancelled", False),
         (TransportError("gone"), True),
+        (UnreachableError("away"), True),
+        (CommandTimeoutError("too slow"), True),
         (SlurmUnavailableError("down"), True),
         (StoreError("disk full"), True),
         (HostKeyError("another key"), False),
@@ -243,6 +255,59 @@ def test_retries_are_by_cause(world: World, ended: SlurmStatus | RepxError, retr
         assert isinstance(event, TaskFailedEvent)
     else:
         assert (event.payload["status"], event.payload["retry"]) == ("failed", False)
+
+
+@pytest.mark.parametrize(
+    "error", [UnreachableError("away"), CommandTimeoutError("too slow"), SlurmUnavailableError("down")], ids=str
+)
+def test_a_cluster_that_is_away_for_a_while_costs_no_try(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: RepxError
+) -> None:
+    monkeypatch.setattr(base, "_PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(base, "_FIRST_PAUSE_SECONDS", 0.01)
+    world.cluster.outages = [error] * 3
+    assert isinstance(end(world.trigger()), TaskSuccessEvent)
+    assert len(world.cluster.jobs) == 4
+
+
+def test_what_is_given_up_while_the_cluster_is_away_is_not_started_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(base, "_FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(base, "_LONGEST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(questions, "_REMEMBERED_SECONDS", 0.0)
+    world.cluster.outages = [UnreachableError("away")] * 100_000
+
+    async def scenario() -> Any:
+        running = asyncio.ensure_future(anext(world.trigger(params={"continue_on_failure": False}).run()))
+        await world.cluster.begun.wait()
+        world.airflow.counts["failed"] = 1
+        return await asyncio.wait_for(running, OUTCOME_TIMEOUT)
+
+    asyncio.run(scenario())
+    assert world.cluster.outages
+    assert world.cluster.cancelled
+
+
+def test_whatever_happens_the_task_hears_of_it(world: World) -> None:
+    world.cluster.outages = [ValueError("never thought of")]
+    assert isinstance(end(world.trigger()), TaskFailedEvent)
+    world.cluster.outages = [ValueError("never thought of")]
+    payload = end(world.trigger(direct=False)).payload
+    assert (payload["status"], payload["retry"]) == ("failed", True)
+    assert "never thought of" in payload["text"]
+
+
+def test_a_job_can_be_ended_when_its_lab_is_gone(world: World) -> None:
+    trigger = world.trigger()
+    end(trigger)
+    world.experiment.lab.rename(world.experiment.folder / "elsewhere")
+    plans._opened.clear()  # noqa: SLF001 - as in a triggerer that has forgotten it
+    plans._labs.clear()  # noqa: SLF001 - see above
+    world.airflow.states = {"prepare_0": "failed"}
+    asyncio.run(trigger.on_kill())
+    assert [key.paths for key in world.cluster.cancelled] == [world.cluster.jobs[0].paths]
 
 
 def test_a_jobs_own_failure_is_tried_again_when_asked(world: World) -> None:

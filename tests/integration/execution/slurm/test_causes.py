@@ -41,6 +41,12 @@ def test_jobs_succeed_and_fail_in_one_array(any_farm: Farm) -> None:
     assert farm.completions() == {f"good-{number}": True for number in range(3)} | {"bad-1": False, "killed-1": False}
 
 
+def test_last_words_that_are_no_text_can_be_passed_on(farm: Farm) -> None:
+    outcome = farm.run_one(farm.job(script="printf 'caf\\351 \\000\\377\\033[1mfin\\n' >&2; exit 3"))
+    assert outcome.describe().encode("utf-8")
+    assert "fin" in outcome.stderr_tail[0]
+
+
 def test_what_is_asked_for_is_really_scheduled(any_farm: Farm) -> None:
     farm = any_farm
     job = farm.job(

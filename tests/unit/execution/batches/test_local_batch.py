@@ -75,7 +75,7 @@ def test_so_many_jobs_run_at_once_and_no_more(experiment: Experiment) -> None:
     for hold in holds[3:]:
         hold.unlink()
     thread.join(DEADLINE)
-    assert results[0].counts["run"] == 6
+    assert results[0].counts["executed"] == 6
 
 
 def test_a_failure_stays_its_own_and_is_told(experiment: Experiment, caplog: pytest.LogCaptureFixture) -> None:
@@ -83,7 +83,7 @@ def test_a_failure_stays_its_own_and_is_told(experiment: Experiment, caplog: pyt
     experiment.fail("s1")
     with caplog.at_level("INFO"):
         result = batch_of(experiment, lab, jobs).settle()
-    assert result.counts == {"reused": 0, "run": 3, "failed": 1, "cancelled": 0, "skipped": 0, "not_started": 0}
+    assert result.counts == {"reused": 0, "executed": 3, "failed": 1, "cancelled": 0, "skipped": 0, "not_started": 0}
     assert [outcome.job_id for outcome in result.with_status("failed")] == [jobs[1]]
     lines = [message for message in caplog.messages if message.startswith("[")]
     assert len(lines) == 4
@@ -96,7 +96,7 @@ def test_only_what_is_not_done_is_run(experiment: Experiment) -> None:
     batch_of(experiment, lab, jobs).settle()
     (experiment.folder / "fail-s1").unlink()
     result = batch_of(experiment, lab, jobs, claimant=claimant(attempt=2)).settle()
-    assert (result.counts["reused"], result.counts["run"]) == (3, 1)
+    assert (result.counts["reused"], result.counts["executed"]) == (3, 1)
     assert experiment.executions() == {"s0": 1, "s1": 2, "s2": 1, "s3": 1}
 
 
@@ -140,7 +140,7 @@ def test_a_job_of_somebody_else_is_waited_for_aside(experiment: Experiment) -> N
     assert thread.is_alive()
     claim.release()  # type: ignore[union-attr]
     thread.join(DEADLINE)
-    assert results[0].counts["run"] == 3
+    assert results[0].counts["executed"] == 3
 
 
 def test_two_batches_share_the_work_and_run_nothing_twice(experiment: Experiment) -> None:
@@ -151,7 +151,7 @@ def test_two_batches_share_the_work_and_run_nothing_twice(experiment: Experiment
     for thread, _ in running_both:
         thread.join(DEADLINE)
     assert set(experiment.executions().values()) == {1}
-    assert all(results[0].counts["run"] + results[0].counts["reused"] == 8 for _, results in running_both)
+    assert all(results[0].counts["executed"] + results[0].counts["reused"] == 8 for _, results in running_both)
 
 
 def test_what_keeps_one_job_from_starting_is_kept_for_the_result(experiment: Experiment) -> None:
@@ -160,7 +160,7 @@ def test_what_keeps_one_job_from_starting_is_kept_for_the_result(experiment: Exp
         script.write("# tampered with\n")
     result = batch_of(experiment, lab, jobs).settle()
     assert set(result.errors) == {jobs[1]}
-    assert result.counts["run"] == 2
+    assert result.counts["executed"] == 2
 
 
 def test_an_interruption_ends_the_jobs_and_goes_on(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,8 +23,7 @@ from airflow_provider_repx.execution.reports import (
 )
 from airflow_provider_repx.execution.store import Attempt, Claimant, ClaimRecord, OutputStore
 from airflow_provider_repx.execution.store.attempt import write_attempt
-from airflow_provider_repx.execution.store.parts import part_attempts
-from airflow_provider_repx.execution.units import read_work_items, settle_branches
+from airflow_provider_repx.execution.units import Unit, read_work_items, settle_branches
 from airflow_provider_repx.lab import JobId, Lab, read_lab
 from airflow_provider_repx.plan import RunPlan, plan_run
 from airflow_provider_repx.plan.asked import asked_jobs
@@ -237,7 +236,8 @@ def test_a_scatter_gather_job_fails_and_costs_with_its_parts(tmp_path: Path) -> 
     assert fact.end is JobEnd.FAILED
     assert fact.cause == "a part of it failed: its script exited with 7"
     assert fact.log == store.job(job).branch(1) / "step-only" / "repx" / "stderr.log"
-    took = sum(attempt.seconds for attempts in part_attempts(store.job(job)).values() for attempt in attempts)
+    parts = [Unit(job, "scatter"), *(Unit(job, "step", branch, "only") for branch in (0, 1))]
+    took = sum(attempt.seconds for attempt in store.folder_attempts(part.paths(store) for part in parts).values())
     assert took < fact.asked_cpu_seconds < 3 * took
     other = Claimant("dag", "second", "summary")
     [fact] = gather_facts(ReportRequest(lab, plan, store, asked, other, "local"))

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
         ("CANCELLED", "DependencyNeverSatisfied", 0, 0, False, "failed", "DependencyNeverSatisfied"),
         ("FAILED", "JobLaunchFailure", 0, 53, False, "lost", "LAUNCH_FAILED"),
         ("FAILED", "JobLaunchFailure", 0, 9, True, "failed", "signal"),
-        ("FAILED", "NonZeroExitCode", 70, 0, True, "failed", "exit code"),
+        ("FAILED", "NonZeroExitCode", 70, 0, True, "lost", "NO_RECORD"),
         ("FAILED", "", 0, 0, True, "lost", "FAILED"),
     ],
 )
