@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -180,4 +181,5 @@ class Bench:
             worker.close()
         for claim in self.store.outputs.glob("**/repx/claim"):
             for process in self.processes_of(claim):
-                process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()

@@ -117,8 +117,11 @@ def test_exactly_one_index_is_cancelled(any_farm: Farm) -> None:
     held = [farm.job(f"held-{number}", sbatch_opts=("--begin=now+1hour",)) for number in range(2)]
 
     async def scenario(cluster: SlurmCluster) -> list[SlurmOutcome]:
-        tasks = [asyncio.create_task(cluster.run(job)) for job in (*running, *held)]
+        submitted = Witness()
+        tasks = [asyncio.create_task(cluster.run(job)) for job in (*running, held[0])]
+        tasks.append(asyncio.create_task(cluster.run(held[1], submitted)))
         await when(lambda: all(farm.runs(job.name) for job in running), "the start of all jobs")
+        await submitted.until("submitted as Slurm job")
         await cluster.cancel([key_of(running[2]), key_of(held[1])])
         ended = [await tasks[2], await tasks[5]]
         assert not any(task.done() for position, task in enumerate(tasks) if position not in (2, 5))
