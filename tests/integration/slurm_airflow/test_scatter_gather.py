@@ -91,7 +91,10 @@ def test_a_failure_of_each_part_is_resumed_there(slurm_airflow: SlurmAirflow, sp
     dag_id = slurm_airflow.deploy_lab(split, connection="remote")
     run_id, state = slurm_airflow.run(dag_id)
     assert state == "failed"
-    assert "no luck with" in slurm_airflow.api.log_text(dag_id, run_id, "summary")
+    summary = slurm_airflow.api.log_text(dag_id, run_id, "summary")
+    assert "its script exited with 3" in summary
+    folder = {"gather": "", "scatter": "scatter/"}.get(part, f"branch-1/{part[:-2]}/")
+    assert f"{split.job('split', 1)}/{folder}repx/stderr.log" in summary
     failing.unlink()
     run_id, state = slurm_airflow.run(dag_id)
     assert state == "success", states(slurm_airflow, dag_id, run_id)
