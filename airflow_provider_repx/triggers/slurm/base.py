@@ -23,6 +23,7 @@ from airflow_provider_repx.errors import (
     StoreError,
     TransportError,
     UnreachableError,
+    WorkItemsError,
 )
 from airflow_provider_repx.execution.store import Claimant
 from airflow_provider_repx.triggers.slurm.narration import Narration
@@ -40,7 +41,7 @@ _TEMPORARY = (
     StoreError,
     TransportError,
 )
-_LASTING = (HostKeyError, JobInputError)
+_LASTING = (HostKeyError, JobInputError, WorkItemsError)
 _OUTAGES = (CommandTimeoutError, SlurmUnavailableError, UnreachableError)
 
 _PATIENCE_SECONDS = 600.0

@@ -25,6 +25,7 @@ from airflow_provider_repx.errors import (
     TargetError,
     TransportError,
     UnreachableError,
+    WorkItemsError,
 )
 from airflow_provider_repx.execution.slurm import JobKey, Progress, SlurmJob, SlurmOutcome, SlurmStatus
 from airflow_provider_repx.execution.store import Claimant
@@ -243,6 +244,7 @@ def test_force_is_passed_on(world: World) -> None:
         (HostKeyError("another key"), False),
         (SlurmSubmissionError("no such partition"), False),
         (TargetError("no such connection"), False),
+        (WorkItemsError("no list"), False),
     ],
     ids=str,
 )
