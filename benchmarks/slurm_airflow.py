@@ -5,10 +5,11 @@
 Starts a throwaway Slurm and an Airflow (SQLite, LocalExecutor) in temporary folders. Rows: (a) one bare
 `sbatch --array` of empty scripts; (a2) one that runs the very scripts of (b) and leaves the same folders, logs, record
 and marker of each; (b) this provider, one task instance per job, started from the triggerer; (c) the same, started on
-workers; (d) a mapped `BashOperator` that runs `sbatch --wait` on a worker. The last two are far slower, so they get
-fewer jobs. Seconds are from the trigger to the end of the last job's task; rates compare. Airflow is there, and idle,
-during (a) and (a2). The nodes run at a lower priority, in all rows. Memory is the largest of unique
-memory (USS) during (b).
+workers; (d) a mapped `BashOperator` that runs `sbatch --wait` on a worker; (e) Airflow alone: as many task instances
+as in (b) that start from the triggerer too, with a trigger of Airflow's own that ends at once, and without any job.
+Rows (c) and (d) are far slower, so they get fewer jobs. Seconds are from the trigger to the end of the last job's task;
+rates compare. Airflow is there, and idle, during (a) and (a2). The nodes run at a lower priority in all rows. Memory is
+the largest of unique memory (USS) during (b).
 
 `--set NAME=VALUE` sets a variable for Airflow, such as AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=5.
 """
@@ -162,6 +163,33 @@ def from_sbatch_wait(airflow: AirflowInstance, jobs: int) -> float:
     return run_dag(airflow, "sbatch_wait", "work")
 
 
+def airflow_alone(airflow: AirflowInstance, jobs: int) -> float:
+    source = f"""
+        from datetime import timedelta
+        from airflow.sdk import DAG, BaseOperator, task_group
+        from airflow.triggers.base import StartTriggerArgs
+
+        class Nothing(BaseOperator):
+            def __init__(self, **arguments):
+                super().__init__(**arguments)
+                self.start_trigger_args = StartTriggerArgs(
+                    trigger_cls="airflow.providers.standard.triggers.temporal.TimeDeltaTrigger",
+                    trigger_kwargs={{"delta": timedelta(0), "end_from_trigger": True}},
+                    next_method="execute", next_kwargs=None, timeout=None)
+                self.start_from_trigger = True
+
+            def execute(self, context, event=None): ...
+
+        with DAG("alone", schedule=None, is_paused_upon_creation=False, max_active_tasks={jobs}):
+            @task_group(prefix_group_id=False)
+            def points(index):
+                Nothing(task_id="work")
+            points.expand(index=list(range({jobs})))
+    """
+    deploy_dag_file(airflow, "alone.py", source, "alone")
+    return run_dag(airflow, "alone", "work")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Rates of jobs on Slurm from Airflow.")
     parser.add_argument("--jobs", type=int, default=1000)
@@ -186,6 +214,7 @@ def main() -> None:
             measured("(a2) one bare `sbatch --array`, same work", jobs, same_work_array(cluster, folder, jobs))
             with Memory(airflow) as memory:
                 measured("(b) started from the triggerer", jobs, from_labs(airflow, folder, jobs, "auto"))
+            measured("(e) Airflow alone, no jobs", jobs, airflow_alone(airflow, jobs))
             if few:
                 measured("(c) started on workers", few, from_labs(airflow, folder, few, "worker"))
                 measured("(d) `sbatch --wait` on workers", few, from_sbatch_wait(airflow, few))

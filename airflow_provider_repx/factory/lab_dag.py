@@ -7,11 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule
-from airflow.sdk.definitions.param import ParamsDict
 
 from airflow_provider_repx.factory.documentation import describe_lab
 from airflow_provider_repx.factory.names import airflow_id
-from airflow_provider_repx.factory.params import continue_param, force_param, on_missing_param
+from airflow_provider_repx.factory.params import continue_param, force_param, keep_params_on_dag, on_missing_param
 from airflow_provider_repx.factory.schedules import schedule_of
 from airflow_provider_repx.factory.settings import LabSettings
 from airflow_provider_repx.lab import Lab
@@ -72,11 +71,10 @@ def build_whole_lab_dag(
             # A slice of a lab knows of upstream runs that are not in it.
             upstream = [operators[other] for other in hard if other in operators]
             (upstream or first) >> operator
-            # Airflow writes a copy of the DAG's params into every task, although it merges both when the task is run.
-            operator.params = ParamsDict()
         summary = LabSummaryOperator(task_id="summary", tasks=tasks, trigger_rule=TriggerRule.ALL_DONE, retries=0)
         first >> summary
         list(operators.values()) >> summary
+    keep_params_on_dag(dag)
     return dag
 
 

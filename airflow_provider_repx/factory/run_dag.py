@@ -17,6 +17,7 @@ from airflow_provider_repx.factory.params import (
     downstream_param,
     force_param,
     jobs_param,
+    keep_params_on_dag,
     on_missing_param,
 )
 from airflow_provider_repx.factory.recorded_settings import recorded_settings
@@ -194,6 +195,7 @@ def build_run_dag(
         _connect(_Builder(lab, plan, settings, common, gates or [first]))
         if target.is_remote:
             sync_before_jobs(dag)
+    keep_params_on_dag(dag)
     return dag
 
 

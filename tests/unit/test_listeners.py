@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,30 @@ def test_a_process_is_known_by_its_command(
     # Airflow itself tells the plugin's listener, before it sets the kind of the job.
     Job()
     assert begun == expected
+
+
+@pytest.mark.parametrize("command", ["scheduler", "dag-processor", "triggerer", "api-server"])
+def test_who_forks_processes_that_build_dags_imports_for_them(command: str) -> None:
+    program = f"""
+        import sys
+        sys.argv = ["airflow", {command!r}]
+        from airflow_provider_repx import listeners
+        listeners.start_in_background = listeners._in_background = lambda *_: None
+
+        class Job:
+            job_type = None
+
+        listeners.on_starting(Job())
+        print("airflow_provider_repx.factory.lab_dags" in sys.modules)
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split()[-1] == str(command in ("scheduler", "dag-processor"))
 
 
 def test_a_task_that_starts_is_none_of_them(monkeypatch: pytest.MonkeyPatch, begun: list[str]) -> None:

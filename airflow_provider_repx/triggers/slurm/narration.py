@@ -14,13 +14,20 @@ import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+from weakref import WeakSet
 
 __all__ = ["Narration"]
 
 _GATHERING_SECONDS = 2.0
+_LONGEST_SECONDS = 30.0
+_SECONDS_FOR_EACH = 0.1
+"""For each trigger that lives, so that all together write no more than ten lines a second while there are up to 300:
+the triggerer reads 4 KiB at a time, and asks the database for news after each."""
 
 _writer = ThreadPoolExecutor(1, "repx-log")
 """One thread for all, so that lines keep their order."""
+
+_live: WeakSet[Narration] = WeakSet()
 
 
 class Narration:
@@ -32,12 +39,13 @@ class Narration:
         self._untold: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
         self._last: Future[None] | None = None
+        _live.add(self)
 
     def tell(self, text: str) -> None:
         """Say something soon, together with what follows within a moment."""
         self._untold.append(text)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_GATHERING_SECONDS, self._tell_now)
+            self._timer = asyncio.get_running_loop().call_later(_gathering_seconds(), self._tell_now)
 
     def say(self, write: Callable[..., None], text: str) -> None:
         """Say something now, by one of the log's methods."""
@@ -61,3 +69,7 @@ class Narration:
     def _write(self, write: Callable[..., None], text: str) -> None:
         # A context can be entered once at a time.
         self._last = _writer.submit(self._context.copy().run, write, "%s", text)
+
+
+def _gathering_seconds() -> float:
+    return min(max(_GATHERING_SECONDS, _SECONDS_FOR_EACH * len(_live)), _LONGEST_SECONDS)

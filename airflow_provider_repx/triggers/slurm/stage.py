@@ -248,7 +248,7 @@ class SlurmStageTrigger(SlurmTrigger):
             tell(news.text)
 
         if len(self._jobs) == 1:
-            tell(f"log: {job.paths.stderr} and {job.paths.stdout}")
+            tell(f"log: {job.paths.stderr}; stdout.log is beside it")
         try:
             outcome = await self.patiently(lambda: apart(cluster.run(job, progress)), given_up=lambda: self.gave_up)
         except RepxError as error:

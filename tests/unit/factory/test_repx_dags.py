@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, Asset, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.definitions.param import process_params
 from airflow.sdk.definitions.taskgroup import MappedTaskGroup
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -70,6 +71,16 @@ def test_one_dag_per_run(settings: dict[str, Any]) -> None:
     assert sorted(dags) == ["repx_analysis", "repx_lab", "repx_simulation"]
     assert dags["repx_simulation"].tags == {"repx", "lab:ising", "group:physics"}
     assert sorted(repx_dags(**settings, dag_id_prefix="mine_")) == ["mine_analysis", "mine_lab", "mine_simulation"]
+
+
+def test_params_are_said_once_and_reach_every_task_all_the_same(settings: dict[str, Any]) -> None:
+    for dag in repx_dags(**settings).values():
+        encoded = DagSerialization.to_dict(dag)["dag"]
+        assert not [task for task in encoded["tasks"] if "params" in task["__var"]]
+        assert {name for name, _ in encoded["params"]} == set(dag.params)
+        for task in dag.tasks:
+            found = process_params(dag, task, {"continue_on_failure": False}, suppress_exception=False)
+            assert found == {**dag.params.dump(), "continue_on_failure": False}
 
 
 def test_a_chain_is_a_mapped_group_and_a_stage_that_fans_out_starts_another(settings: dict[str, Any]) -> None:

@@ -77,6 +77,23 @@ def test_it_is_told_soon_also_when_nothing_follows(monkeypatch: pytest.MonkeyPat
     assert [text for _, text in log.lines] == ["pending", "running"]
 
 
+def test_the_more_triggers_live_the_longer_their_lines_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "call_later", lambda seconds, _: waited.append(seconds))
+        lone, others = Narration(Log()), []
+        lone.tell("pending")
+        for number in (100, 300, 1000):
+            others += [Narration(Log()) for _ in range(number - len(others) - 1)]
+            Narration(Log()).tell("pending")
+
+    monkeypatch.setattr(module, "_live", module.WeakSet())
+    asyncio.run(scenario())
+    assert waited == pytest.approx([2, 10, 30, 30], abs=0.2)
+
+
 def test_a_log_that_takes_no_line_keeps_nobody_else_from_working() -> None:
     log = Log()
     log.gate.clear()
