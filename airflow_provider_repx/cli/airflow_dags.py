@@ -26,6 +26,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from airflow_provider_repx.errors import CommandLineError, DagError
+from airflow_provider_repx.started_runs import StartedRun, stop_started_by_all
 
 if TYPE_CHECKING:
     from airflow.serialization.definitions.dag import SerializedDAG
@@ -166,13 +167,18 @@ def xcom(dag_id: str, run_id: str, task_id: str, key: str) -> Any:
         return None if found is None else XComModel.deserialize_value(found)
 
 
-def fail_dag_run(dag_id: str, run_id: str) -> int:
-    """Mark a DAG run as failed, with its running tasks, and its waiting ones as skipped; how many tasks changed."""
+def fail_dag_run(dag_id: str, run_id: str) -> tuple[int, Sequence[StartedRun]]:
+    """Mark a DAG run as failed, with its running tasks, and its waiting ones as skipped.
+
+    Returns how many tasks changed, and the DAG runs that these had started and that ended with them, since nobody else
+    waits for them.
+    """
     with create_session() as session:
-        changed, _ = set_dag_run_state_to_failed(
+        changed, killed = set_dag_run_state_to_failed(
             dag=_dag_of(session, dag_id, run_id), run_id=run_id, commit=True, session=session
         )
-        return len(changed)
+        task_ids = sorted({instance.task_id for instance in killed})
+    return len(changed), stop_started_by_all(dag_id, run_id, task_ids)
 
 
 def fail_tasks(dag_id: str, run_id: str, tasks: Mapping[str, Collection[int] | None]) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_repx.cli.errors import command
 from airflow_provider_repx.cli.find import match_jobs
@@ -19,6 +19,7 @@ from airflow_provider_repx.lab import JobId, Run
 
 if TYPE_CHECKING:
     from airflow_provider_repx.cli.airflow_dags import DagRunView
+    from airflow_provider_repx.started_runs import StartedRun
 
 __all__ = ["cancel"]
 
@@ -37,21 +38,28 @@ def cancel(arguments: argparse.Namespace) -> int:
     run = chosen.lab.run(arguments.run)
     jobs = match_jobs(run, arguments.jobs) if arguments.jobs else ()
     active = _active(chosen, run, arguments.dag_run)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for dag_run in active:
+        with_it: Sequence[StartedRun] = ()
         if jobs:
             tasks = _tasks_of(chosen, run, dag_run, jobs)
             changed = fail_tasks(dag_run.dag_id, dag_run.run_id, tasks)
         else:
-            changed = fail_dag_run(dag_run.dag_id, dag_run.run_id)
+            changed, with_it = fail_dag_run(dag_run.dag_id, dag_run.run_id)
         rows.append({"dag_id": dag_run.dag_id, "dag_run_id": dag_run.run_id, "tasks": changed})
+        # What it had started, and nobody else waits for.
+        rows += [{"dag_id": other.dag_id, "dag_run_id": other.run_id, "tasks": None} for other in with_it]
     if arguments.output == "json":
         print_json(rows)
     elif rows:
-        print_table([["dag", "cancelled dag run", "tasks changed"], *([*map(str, row.values())] for row in rows)])
+        print_table([["dag", "cancelled dag run", "tasks changed"], *map(_cells, rows)])
     else:
         print(f"No DAG run of {chosen.dag_id(run.name)} is queued or running: nothing to do.")
     return _wait(chosen, run, active, jobs) if arguments.wait else 0
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [row["dag_id"], row["dag_run_id"], "with it" if row["tasks"] is None else str(row["tasks"])]
 
 
 def _active(chosen: ChosenLab, run: Run, run_id: str | None) -> Sequence[DagRunView]:

@@ -43,7 +43,8 @@ class Split:
         jobs = []
         for seed in range(1, seeds + 1):
             count = f'label="$part:$branch"; label=${{label%:}}; echo "{seed}:$label" >> "{self.folder}/executions"\n'
-            count += f'if [ -e "{self.folder}/fail-{seed}:$label" ]; then echo "no luck with $label" >&2; exit 3; fi'
+            count += f'if [ -e "{self.folder}/fail-{seed}:$label" ]; then echo "no luck with $label" >&2; exit 3; fi\n'
+            count += f'while [ -e "{self.folder}/hold-{seed}:$label" ]; do sleep 0.1; done\n'
             script = f'[ ! -e "{self.folder}/fail-{seed}:source" ]; echo {seed} > data.txt'
             source = JobSpec(self.job("source", seed), params={"seed": seed}, script=script)
             split = scatter_gather(
@@ -67,6 +68,12 @@ class Split:
 
     def fail(self, label: str) -> Path:
         file = self.folder / f"fail-{label}"
+        file.touch()
+        return file
+
+    def hold(self, label: str) -> Path:
+        """A part waits until this file is gone."""
+        file = self.folder / f"hold-{label}"
         file.touch()
         return file
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from airflow_provider_repx.errors import StoreError
+from airflow_provider_repx.execution.store.attempt import Attempt, parse_attempt
+from airflow_provider_repx.execution.store.claimant import Claimant
 from airflow_provider_repx.execution.store.job_paths import JobPaths
 from airflow_provider_repx.execution.store.layout import OutputStore
 from airflow_provider_repx.execution.transport.protocol import Transport
@@ -30,6 +32,8 @@ cd -- "$1" 2>/dev/null || { echo open open none; exit 0; }
 items=none
 [[ -e scatter/out/work_items.json ]] && items=some
 echo "$(state repx) $(state scatter/repx) $items"
+[[ ! -e scatter/repx/attempt.json ]] || tr -d '\n' <scatter/repx/attempt.json
+echo
 [[ $items == none ]] || cat -- scatter/out/work_items.json
 """
 
@@ -38,13 +42,31 @@ _State: TypeAlias = Literal["done", "failed", "open"]
 
 @dataclass(frozen=True)
 class Scattered:
-    """How far a scatter-gather job is: its gather, its scatter, and the content of its work items' file, if any."""
+    """How far a scatter-gather job is.
+
+    Attributes:
+        job_id: The job.
+        paths: Where it lies on the target.
+        gather: How far its gather is, and with it the whole job.
+        scatter: How far its scatter is.
+        content: The content of its work items' file, if there is one.
+        attempt: The last attempt at its scatter, if any is known.
+
+    """
 
     job_id: JobId
     paths: JobPaths
     gather: _State
     scatter: _State
     content: bytes | None
+    attempt: Attempt | None = None
+
+    def has_scattered(self, claimant: Claimant, *, forced: bool) -> bool:
+        """Whether scatter is done, as far as this claimant is concerned: a forced job's by the same DAG run."""
+        if self.scatter != "done" or not forced:
+            return self.scatter == "done"
+        claim = self.attempt.claim if self.attempt is not None else None
+        return claim is not None and claim.claimant.same_dag_run(claimant)
 
     def items(self) -> tuple[WorkItem, ...]:
         """The work items; raises `WorkItemsError` that names the file when they are none."""
@@ -56,10 +78,16 @@ async def look_at_scattered(transport: Transport, store: OutputStore, job_id: Jo
     paths = store.job(job_id)
     command = ["bash", "-c", _LOOK, "look", str(paths.root)]
     answer = await _run(transport, command, b"", f"{paths.work_items}: the work items cannot be read")
-    line, _, content = answer.partition(b"\n")
+    line, _, rest = answer.partition(b"\n")
+    attempt, _, content = rest.partition(b"\n")
     gather, scatter, items = line.decode("ascii").split(" ")
     return Scattered(
-        job_id, paths, cast("_State", gather), cast("_State", scatter), content if items == "some" else None
+        job_id,
+        paths,
+        cast("_State", gather),
+        cast("_State", scatter),
+        content if items == "some" else None,
+        parse_attempt(attempt.decode("utf-8", "replace")),
     )
 
 

@@ -17,6 +17,7 @@ from airflow_provider_repx.execution.units.remote_branches import (
     settle_remote_branches,
 )
 from airflow_provider_repx.hooks.reaching import connector
+from airflow_provider_repx.operators.base import claimant_of
 from airflow_provider_repx.operators.scatter_gather import BranchesOperator
 from airflow_provider_repx.operators.slurm.stage import SlurmRunTaskOperator
 from airflow_provider_repx.triggers.slurm import SlurmPartTrigger
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from airflow_provider_repx.plan.asked import AskedJobs
 
 __all__ = ["SlurmBranchesOperator", "SlurmPartOperator"]
+
+_AT_ONCE = 8
+"""Jobs that are looked at at the same time: as many commands share a connection without waiting (MaxSessions)."""
 
 
 class SlurmPartOperator(SlurmRunTaskOperator):
@@ -77,6 +81,7 @@ class SlurmBranchesOperator(BranchesOperator):
         """Check what every task checks first, and look at all jobs over one connection."""
         asked = super().begin(context)
         self._forced = asked.forced
+        self._claimant = claimant_of(context)
         self._known = asyncio.run(self._look([job for job in self.group.jobs if job in asked.wanted]))
         return asked
 
@@ -85,7 +90,7 @@ class SlurmBranchesOperator(BranchesOperator):
         look = self._known[unit.job_id].look
         if unit.part == "gather":
             return look.gather == "done" and unit.job_id not in self._forced
-        return look.scatter == "done"
+        return self._has_scattered(look)
 
     def settled(self, job_id: JobId) -> tuple[tuple[WorkItem, ...], tuple[UnfinishedBranch, ...]]:
         """The work items of a job, each given to its branch, and the branches that are not done."""
@@ -97,14 +102,20 @@ class SlurmBranchesOperator(BranchesOperator):
     async def _look(self, jobs: Sequence[JobId]) -> dict[JobId, _Job]:
         transport = connector(self.target).open()
         try:
-            return {job_id: await self._look_at(transport, job_id) for job_id in jobs}
+            looking = asyncio.Semaphore(_AT_ONCE)
+
+            async def look(job_id: JobId) -> _Job:
+                async with looking:
+                    return await self._look_at(transport, job_id)
+
+            return dict(zip(jobs, await asyncio.gather(*map(look, jobs)), strict=True))
         finally:
             await transport.close()
 
     async def _look_at(self, transport: Transport, job_id: JobId) -> _Job:
         store = OutputStore(self.target.base_path)
         look = await look_at_scattered(transport, store, job_id)
-        if look.scatter != "done" or (look.gather == "done" and job_id not in self._forced):
+        if not self._has_scattered(look) or (look.gather == "done" and job_id not in self._forced):
             return _Job(look)
         try:
             items = look.items()
@@ -113,3 +124,6 @@ class SlurmBranchesOperator(BranchesOperator):
             return _Job(look, error=error)
         unfinished = await settle_remote_branches(transport, store, job_id, self.repx_run.jobs[job_id], items)
         return _Job(look, items, unfinished)
+
+    def _has_scattered(self, look: Scattered) -> bool:
+        return look.has_scattered(self._claimant, forced=look.job_id in self._forced)

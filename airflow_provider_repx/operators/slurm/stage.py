@@ -67,6 +67,8 @@ class SlurmRunTaskOperator(RunTaskOperator):
             gates=checked,
             sync_task=sync_task,
             retry_failed_jobs=retry_failed_jobs,
+            # A bundle of branches goes on without those that were lost when no try is left for them.
+            retries=(self.retries or 0) if part == "step" else 0,
         )
         self.start_from_trigger = starts_from_triggerer(self, start)
         self.start_trigger_args = StartTriggerArgs(

@@ -26,6 +26,7 @@ from airflow_provider_repx.execution.units.remote_branches import (
 )
 from airflow_provider_repx.plan import PlannedPart, PlannedScatterGather
 from airflow_provider_repx.plan.asked import AskedJobs
+from airflow_provider_repx.triggers.slurm.base import is_temporary
 from airflow_provider_repx.triggers.slurm.clusters import transport_of
 from airflow_provider_repx.triggers.slurm.plans import OpenedRun
 from airflow_provider_repx.triggers.slurm.questions import ask_count, ask_xcom
@@ -42,7 +43,8 @@ class SlurmPartTrigger(SlurmStageTrigger):
     """Run one part of the jobs, or of the branches, that fall to a task's map index. The arguments are its base's.
 
     The rules are those of the operators for this machine (``operators/scatter_gather.py``): in a bundle of several
-    branches one that fails does not stop the others, and the last step fails for all that is not done.
+    branches one that fails does not stop the others, and the last step fails for all that is not done. What is lost
+    uses the task's tries first.
     """
 
     def __init__(self, *, request: str, claimant: str | None = None, params: dict[str, Any] | None = None) -> None:
@@ -127,6 +129,9 @@ class SlurmPartTrigger(SlurmStageTrigger):
 
     def _conclude_bundle(self, results: Sequence[JobResult]) -> Verdict:
         done = [result for result in results if isinstance(result, SlurmOutcome) and result.status == "succeeded"]
+        lost = [result for result in results if _may_be_cured(result)]
+        if lost and self.claimant.try_number <= self.request.retries:
+            return super().conclude(lost)
         if done and not self._is_last:
             for result in results:
                 if result not in done:
@@ -155,7 +160,7 @@ class SlurmPartTrigger(SlurmStageTrigger):
     async def _may_gather(self, opened: OpenedRun, unit: Unit, asked: AskedJobs) -> bool:
         look = await self.patiently(lambda: self._look(unit))
         try:
-            text = await self._unfinished(opened, unit, look)
+            text = await self._unfinished(opened, unit, look, forced=unit.job_id in asked.forced)
         except WorkItemsError as error:
             text = str(error)
         if text is None or (look.gather == "done" and unit.job_id not in asked.forced):
@@ -170,9 +175,9 @@ class SlurmPartTrigger(SlurmStageTrigger):
     async def _look(self, unit: Unit) -> Scattered:
         return await look_at_scattered(await transport_of(self.request.target), self.store, unit.job_id)
 
-    async def _unfinished(self, opened: OpenedRun, unit: Unit, look: Scattered) -> str | None:
+    async def _unfinished(self, opened: OpenedRun, unit: Unit, look: Scattered, *, forced: bool) -> str | None:
         """Why gather cannot run; `None` when it can."""
-        if look.scatter != "done":
+        if not look.has_scattered(self.claimant, forced=forced):
             paths = Unit(unit.job_id, "scatter").paths(self.store)
             why = f"scatter failed; log: {paths.stderr}" if look.scatter == "failed" else "scatter was not run"
             return f"{unit.job_id}: {why}. So gather cannot run."
@@ -193,3 +198,8 @@ class SlurmPartTrigger(SlurmStageTrigger):
             if await ask_count(self.run_key, tasks, state, now=True):
                 return True
         return False
+
+
+def _may_be_cured(result: JobResult) -> bool:
+    """Whether another try may end better than this result, which has nothing to do with the job itself."""
+    return is_temporary(result) if isinstance(result, RepxError) else result.status == "lost"

@@ -61,14 +61,16 @@ async def push_result(claimant: Claimant, value: Any) -> bool:
     return True
 
 
-async def ask_count(run: RunKey, task_ids: Collection[str], state: str, *, now: bool = False) -> int:
-    """How many instances of the tasks are in a state; unless `now`, as of a few seconds ago at most."""
+async def ask_count(
+    run: RunKey, task_ids: Collection[str], state: str, *, now: bool = False, age: float = _REMEMBERED_SECONDS
+) -> int:
+    """How many instances of the tasks are in a state. Unless `now`, the answer may be `age` seconds old."""
     message = GetTICount(dag_id=run.dag_id, run_ids=[run.run_id], task_ids=list(task_ids), states=[state])
 
     async def ask() -> int:
         return (await _send(message, TICount)).count
 
-    return await _remembered(("count", run, tuple(task_ids), state), ask, now=now)
+    return await _remembered(("count", run, tuple(task_ids), state), ask, now=now, age=age)
 
 
 async def ask_task_state(claimant: Claimant) -> str | None:

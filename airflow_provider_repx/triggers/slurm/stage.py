@@ -33,6 +33,9 @@ LAB_ROOT_KEY = "lab_root"
 _LOOK_SECONDS = 5.0
 """Between looks at whether a job of the DAG run has failed."""
 
+_FAILURE_SECONDS = 1.0
+"""How old the news that no job has failed may be when another one is started that must not be after a failure."""
+
 _TOLD = 5
 """Failed jobs whose whole story is told in the task's error."""
 
@@ -137,7 +140,7 @@ class SlurmStageTrigger(SlurmTrigger):
         tasks = tuple(opened.plan.task_ids)
         # What is remembered may be from before the failed tasks were cleared.
         return (
-            await ask_count(self.run_key, tasks, "failed") > 0
+            await ask_count(self.run_key, tasks, "failed", age=_FAILURE_SECONDS) > 0
             and await ask_count(self.run_key, tasks, "failed", now=True) > 0
         )
 

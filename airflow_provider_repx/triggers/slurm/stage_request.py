@@ -32,6 +32,7 @@ class StageRequest(BaseModel):
         gates: Tasks that must have succeeded before any job of the task may start, where Airflow does not see to it.
         sync_task: The task that ships the lab to the target; absent where the target sees the lab itself.
         retry_failed_jobs: Whether another try is of use to a job that exited with an error.
+        retries: How often Airflow tries a task again, as far as the trigger has to know it.
 
     """
 
@@ -49,6 +50,7 @@ class StageRequest(BaseModel):
     gates: tuple[str, ...] = ()
     sync_task: str | None = None
     retry_failed_jobs: bool = False
+    retries: int = 0
 
     @property
     def lab(self) -> LabReference:

@@ -163,6 +163,18 @@ def test_cancel_ends_the_jobs(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.full
+def test_cancel_ends_what_was_started_for_its_sake(pipeline: Pipeline) -> None:
+    pipeline.experiment.hold("p")
+    pipeline.repx("run", "evaluate")
+    pid = pipeline.pid("p")
+    found = pipeline.json("cancel", "evaluate", "--wait")
+    assert [row["dag_id"] for row in found] == [f"{pipeline.name}_{run}" for run in ("evaluate", "train", "preprocess")]
+    assert [row["tasks"] is None for row in found] == [False, True, True]
+    wait_until(lambda: not psutil.pid_exists(pid), timeout=30, what="the job's end")
+    assert [pipeline.latest(run) for run in ("evaluate", "train", "preprocess")] == ["failed"] * 3
+
+
+@pytest.mark.full
 def test_cancel_ends_some_jobs_and_leaves_the_others(pipeline: Pipeline) -> None:
     pipeline.experiment.hold("t1")
     gate = pipeline.experiment.hold("t2")
