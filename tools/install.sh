@@ -52,7 +52,8 @@ install_system() {
     fi
 }
 
-# Slurm with accounting, sshd, login shells that differ from bash: tests start clusters and servers of their own.
+# Slurm with accounting, sshd, login shells that differ from bash, a file system with quotas: tests start clusters and
+# servers of their own.
 install_tests() {
     local missing=()
     has shellcheck || missing+=(shellcheck)
@@ -60,6 +61,7 @@ install_tests() {
     has slurmdbd mariadbd mariadb-install-db || missing+=(slurmdbd slurm-wlm-mysql-plugin mariadb-server)
     has sshd ssh ssh-keygen || missing+=(openssh-server openssh-client)
     has tcsh fish zsh || missing+=(tcsh fish zsh)
+    has mkfs.btrfs btrfs || missing+=(btrfs-progs)
     ((${#missing[@]})) || return 0
     if can_install; then
         without_services install_packages "${missing[@]}"

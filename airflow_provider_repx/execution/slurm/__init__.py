@@ -7,9 +7,9 @@ Works on any machine that `Transport` reaches, and needs no Airflow::
 """
 
 from airflow_provider_repx.execution.slurm.capacity import DiscoveredPartition, discover_partitions
-from airflow_provider_repx.execution.slurm.cluster import JobKey, SlurmCluster, get_cluster
+from airflow_provider_repx.execution.slurm.cluster import SlurmCluster, get_cluster
 from airflow_provider_repx.execution.slurm.directives import Directives
-from airflow_provider_repx.execution.slurm.job import PoolShare, Progress, SlurmJob
+from airflow_provider_repx.execution.slurm.job import JobKey, PoolShare, Progress, SlurmJob
 from airflow_provider_repx.execution.slurm.outcome import SlurmOutcome, SlurmStatus
 from airflow_provider_repx.execution.slurm.settings import SlurmSettings
 from airflow_provider_repx.execution.slurm.statistics import Statistics

@@ -6,17 +6,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from airflow_provider_repx.errors import SlurmError, SlurmUnknownStateError, TransportError
 from airflow_provider_repx.execution.slurm.batching import Batcher
+from airflow_provider_repx.execution.slurm.canceller import Canceller
 from airflow_provider_repx.execution.slurm.clock import Clock, SystemClock
-from airflow_provider_repx.execution.slurm.elements import Element, End, watched_element
+from airflow_provider_repx.execution.slurm.elements import Element, End
 from airflow_provider_repx.execution.slurm.execution import Execution
-from airflow_provider_repx.execution.slurm.job import Progress, SlurmJob
+from airflow_provider_repx.execution.slurm.job import JobKey, Progress, SlurmJob
 from airflow_provider_repx.execution.slurm.launcher import Launch, Launcher
 from airflow_provider_repx.execution.slurm.outcome import SlurmOutcome
 from airflow_provider_repx.execution.slurm.queries import SlurmQueries
@@ -26,27 +26,16 @@ from airflow_provider_repx.execution.slurm.statistics import Statistics
 from airflow_provider_repx.execution.slurm.submitter import Submitter
 from airflow_provider_repx.execution.slurm.target import Look, Question, Settled, Target
 from airflow_provider_repx.execution.slurm.watcher import Watcher
-from airflow_provider_repx.execution.store import Claimant, JobPaths
-from airflow_provider_repx.execution.store.claimant import ClaimRecord
 from airflow_provider_repx.execution.transport import Transport
 
-__all__ = ["JobKey", "SlurmCluster", "get_cluster"]
+__all__ = ["SlurmCluster", "get_cluster"]
 
 _SHORT = 0.02
 """Seconds for what is asked by many at the very same moment anyway, since one answer has let them all go on."""
 
-_CANCEL_WINDOW = 0.1
 _PEAKS_WINDOW = 1.0
 _PEAKS_QUESTIONS = 4
 """The accounting hears of the end of a job a second or two later."""
-
-
-@dataclass(frozen=True)
-class JobKey:
-    """One try at one unit: who, and which folder."""
-
-    claimant: Claimant
-    paths: JobPaths
 
 
 class SlurmCluster:
@@ -61,11 +50,12 @@ class SlurmCluster:
         self.transport = transport
         self._counts: Counter[str] = Counter()
         self._target = Target(settings, transport, self._count)
-        self._queries = SlurmQueries(settings, transport, self._count)
+        self._queries = SlurmQueries(settings, transport, self._count, self.clock)
         settlement = Settlement(settings, self._queries, self._target, self.clock)
         self._watcher = Watcher(settings, self._queries, self._target, settlement, self.clock)
         self._submitter = Submitter(self._queries, self._target, self._watcher, self.clock)
-        self._watcher.after_poll = self._submitter.widen
+        self._watcher.after_poll = self._submitter.keep_to_pools
+        self._canceller = Canceller(self._queries, self._target, self._watcher, self.clock)
         self._launcher = Launcher(settings, self._queries, self._target, self._submitter)
         self._executions: dict[JobKey, asyncio.Task[SlurmOutcome]] = {}
         self._states: dict[JobKey, Execution] = {}
@@ -79,7 +69,6 @@ class SlurmCluster:
         self._tails: Batcher[tuple[Path, int], str] = _batcher(self._target.tails, self.clock)
         self._peaks: Batcher[str, int | None] = _batcher(self._peak_memories, self.clock, window=_PEAKS_WINDOW)
         self._reclaims: Batcher[Path, bool] = _batcher(self._target.reclaim, self.clock)
-        self._cancellations = _batcher(self._cancel_all, self.clock, window=_CANCEL_WINDOW)
 
     @property
     def statistics(self) -> Statistics:
@@ -139,7 +128,7 @@ class SlurmCluster:
                 execution.stopped.set()
                 if execution.element is not None:
                     waiting.append(self.stop(execution.element))
-        await asyncio.gather(*waiting, *([self._cancel_unknown(unknown)] if unknown else []))
+        await asyncio.gather(*waiting, self._canceller.stop_claimed(unknown))
 
     async def end(self, keys: Iterable[JobKey]) -> None:
         """As `cancel`, and wait until they have ended, so that nothing of theirs runs beside what comes next.
@@ -149,12 +138,7 @@ class SlurmCluster:
         wanted = list(dict.fromkeys(keys))
         own: list[asyncio.Future[Any]] = [self._executions[key] for key in wanted if key in self._executions]
         await self.cancel(wanted)
-        others = [
-            watched_element(claim, key.paths)
-            for key, claim in await self._held([k for k in wanted if k not in self._states])
-        ]
-        for element in others:
-            self._watcher.add(element)
+        others = await self._canceller.watched([key for key in wanted if key not in self._states])
         waiting = {*own, *(element.end for element in others)}
         limit = self.settings.unknown_deadline
         try:
@@ -192,9 +176,8 @@ class SlurmCluster:
             self._tails,
             self._peaks,
             self._reclaims,
-            self._cancellations,
         )
-        await asyncio.gather(*(batcher.close() for batcher in batchers), self._target.close())
+        await asyncio.gather(*(batcher.close() for batcher in batchers), self._canceller.close(), self._target.close())
         await self.transport.close()
 
     async def look(self, question: Question) -> Look:
@@ -215,16 +198,7 @@ class SlurmCluster:
 
     async def stop(self, element: Element) -> None:
         """For executions: end an element, also one that the queue does not show yet."""
-        element.stopped = True
-        if element.slurm_id:
-            # At once, so that the watcher does not do the same.
-            element.cancelled = True
-            try:
-                await self._cancellations.ask(element.slurm_id)
-            except (SlurmError, TransportError):
-                element.cancelled = False
-                raise
-        self._watcher.hurry()
+        await self._canceller.stop(element)
 
     async def settle(self, settled: Settled) -> None:
         """For executions: write down an end."""
@@ -289,40 +263,6 @@ class SlurmCluster:
     async def _peak_memories(self, slurm_ids: Sequence[str]) -> Sequence[int | None]:
         known = await self._queries.peak_memories(slurm_ids)
         return [known.get(slurm_id) for slurm_id in slurm_ids]
-
-    async def _cancel_all(self, slurm_ids: Sequence[str]) -> Sequence[None]:
-        await self._queries.cancel(list(dict.fromkeys(slurm_ids)))
-        return [None] * len(slurm_ids)
-
-    async def _cancel_unknown(self, keys: Sequence[JobKey]) -> None:
-        """End what another process, or this one before a restart, has submitted."""
-        claims = {(claim.array, claim.index): (key, claim) for key, claim in await self._held(keys)}
-        if not claims:
-            return
-        # What was not submitted yet must not start any more.
-        users = {claim.user for _, claim in claims.values()}
-        queue = await self._queries.queue(users)
-        present = {(queued.name, queued.index): queued.slurm_id for queued in queue}
-        await self._target.settle(
-            [Settled(key.paths.root, claim.token) for element, (key, claim) in claims.items() if element not in present]
-        )
-        found = [present[element] for element in claims if element in present]
-        if found:
-            await asyncio.gather(*(self._cancellations.ask(slurm_id) for slurm_id in found))
-
-    async def _held(self, keys: Sequence[JobKey]) -> list[tuple[JobKey, ClaimRecord]]:
-        """The claims of tries that are not over."""
-        if not keys:
-            return []
-        looks = await self._target.look([Question(key.paths.root, key.paths.inputs) for key in keys])
-        return [
-            (key, look.claim)
-            for key, look in zip(keys, looks, strict=True)
-            if look.claim is not None
-            and look.claim.authority == "slurm"
-            and look.claim.claimant == key.claimant
-            and not look.claim_over
-        ]
 
     def _count(self, command: str) -> None:
         self._counts[command] += 1

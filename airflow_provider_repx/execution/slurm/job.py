@@ -12,7 +12,15 @@ from airflow_provider_repx.execution.store import Claimant, JobPaths
 from airflow_provider_repx.execution.units import PreparedUnit, Unit
 from airflow_provider_repx.lab.models import JobId
 
-__all__ = ["PoolShare", "Progress", "SlurmJob"]
+__all__ = ["JobKey", "PoolShare", "Progress", "SlurmJob"]
+
+
+@dataclass(frozen=True)
+class JobKey:
+    """One try at one unit: who, and which folder."""
+
+    claimant: Claimant
+    paths: JobPaths
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from airflow_provider_repx.errors import SlurmError, SlurmUnavailableError
+from airflow_provider_repx.execution.slurm.clock import Clock
 from airflow_provider_repx.execution.slurm.commands import run_slurm
 from airflow_provider_repx.execution.slurm.elements import Element
 from airflow_provider_repx.execution.slurm.parsing import (
@@ -32,14 +33,24 @@ _ID_BATCH = 200
 _ACCOUNTING_FORMAT = "JobID,JobName,State,ExitCode,NodeList,MaxRSS,ElapsedRaw,Reason"
 _INVALID_ID = "invalid job id"
 
+_PAUSES = 4
+"""An accounting that did not answer is left alone for this many times as long as it was waited for.
+
+Whoever asks about one job keeps the news of all others waiting.
+"""
+
 
 class SlurmQueries:
     """Questions to Slurm. All raise `SlurmUnavailableError`, `SlurmError`, `SlurmNotFoundError` or `TransportError`."""
 
-    def __init__(self, settings: SlurmSettings, transport: Transport, count: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: SlurmSettings, transport: Transport, count: Callable[[str], None], clock: Clock
+    ) -> None:
         self._settings = settings
         self._transport = transport
         self._count = count
+        self._clock = clock
+        self._no_accounting_before = 0.0
         self._config: dict[str, str] | None = None
 
     async def queue(self, users: Iterable[str]) -> list[QueuedElement]:
@@ -82,7 +93,7 @@ class SlurmQueries:
         wanted = {element.key for element in elements}
         found = {key: ended for key, ended in (await self._controller(elements)).items() if key in wanted}
         forgotten = [element for element in elements if element.key not in found]
-        if forgotten and await self._has_accounting():
+        if forgotten and self._clock.now() >= self._no_accounting_before and await self._has_accounting():
             known = await self._accounting(forgotten)
             found |= {key: ended for key, ended in known.items() if key in wanted and not is_live(ended.state)}
         return found
@@ -150,7 +161,9 @@ class SlurmQueries:
             try:
                 answer = await self._run(command, timeout=self._settings.accounting_timeout)
             except SlurmError as error:
-                _log.warning("the accounting is not asked any further: %s", error)
+                pause = _PAUSES * self._settings.accounting_timeout
+                self._no_accounting_before = self._clock.now() + pause
+                _log.warning("the accounting is not asked for %.0f seconds: %s", pause, error)
                 return found
             found |= {(ended.name, ended.index): ended for ended in parse_accounting(answer)}
         return found

@@ -161,6 +161,13 @@ class Settlement:
     def _nobody_knows(self, element: Element, look: Look, now: float) -> None:
         if element.unknown is None:
             element.unknown = now
+            element.report(
+                Progress(
+                    "not in the queue any more, and neither its record nor Slurm tells what became of it: waiting",
+                    element.slurm_id,
+                    element.state,
+                )
+            )
             return
         if not element.own:
             element.finish(End("absent"))

@@ -12,13 +12,14 @@ from airflow_provider_repx.errors import (
     CommandTimeoutError,
     SlurmError,
     SlurmSubmissionError,
+    StoreError,
     TransportError,
 )
 from airflow_provider_repx.execution.slurm.clock import Clock
 from airflow_provider_repx.execution.slurm.elements import Element, End, Submission, TaskArray
 from airflow_provider_repx.execution.slurm.job import PoolShare, Progress
 from airflow_provider_repx.execution.slurm.parsing import format_indices
-from airflow_provider_repx.execution.slurm.pools import foreign_slots, room, wider_throttles
+from airflow_provider_repx.execution.slurm.pools import foreign_slots, narrower_throttles, room, wider_throttles
 from airflow_provider_repx.execution.slurm.queries import SlurmQueries
 from airflow_provider_repx.execution.slurm.refusals import classify_refusal
 from airflow_provider_repx.execution.slurm.target import Question, Settled, Submitted, Target
@@ -87,6 +88,9 @@ class Submitter:
             return None
         told = False
         while True:
+            # Where the queue cannot be asked, to submit fails as well, and tells more.
+            with suppress(SlurmError, TransportError, CommandTimeoutError, StoreError):
+                await self._watcher.recent_queue()
             foreign = foreign_slots(share.pool, self._watcher.queue, self._own_names)
             free = room(share, self._of_pool(share.pool), foreign)
             if free > 0:
@@ -104,17 +108,23 @@ class Submitter:
                 found += submissions
         return found
 
-    async def widen(self) -> None:
-        """Let arrays run more elements at once where others of their pool have ended."""
-        for share in [share for share in self._submissions if share is not None]:
+    async def keep_to_pools(self) -> None:
+        """Let arrays run more elements at once where others of their pool have ended, fewer where it is too full."""
+        shares = [share for share in self._submissions if share is not None]
+        for share in {share.pool: share for share in shares}.values():
+            await self._set_throttles(narrower_throttles(share, self._of_pool(share.pool), self._watcher.queue))
+        for share in shares:
             foreign = foreign_slots(share.pool, self._watcher.queue, self._own_names)
             submissions = self._of_pool(share.pool)
             own = [submission for submission in submissions if submission.array.share == share]
             others = sum(submission.committed for submission in submissions if submission.array.share != share)
-            for submission, throttle in wider_throttles(share, own, foreign + others):
-                with suppress(SlurmError, TransportError):
-                    await self._queries.set_throttle(submission.array_id, throttle)
-                    submission.throttle = throttle
+            await self._set_throttles(wider_throttles(share, own, foreign + others))
+
+    async def _set_throttles(self, changes: Sequence[tuple[Submission, int]]) -> None:
+        for submission, throttle in changes:
+            with suppress(SlurmError, TransportError):
+                await self._queries.set_throttle(submission.array_id, throttle)
+                submission.throttle = throttle
 
     async def _hand_over(self, submission: Submission) -> bool:
         """Submit; false when the same elements have to be tried again."""

@@ -31,7 +31,8 @@ _SLOWER = 1.5
 _SHARE_OF_TIME = 10.0
 """A question that took long is not asked again before this many times as long has passed, or the longest interval."""
 
-_REPORT_SECONDS = 60.0
+_RECENT_SECONDS = 1.0
+"""How old an answer of the queue may be for who is about to submit."""
 
 
 class Watcher:
@@ -55,6 +56,8 @@ class Watcher:
         self._interval = settings.first_poll
         self._duration = 0.0
         self._unavailable_since: float | None = None
+        self._asked_at: float | None = None
+        self._asking: asyncio.Task[None] | None = None
         self.queue: Sequence[QueuedElement] = ()
         self.after_poll: Callable[[], Awaitable[None]] | None = None
 
@@ -81,11 +84,23 @@ class Watcher:
         finally:
             self._waiting -= 1
 
+    async def recent_queue(self) -> None:
+        """See to it that `queue` is from a moment ago; those who ask at the same time share one question.
+
+        Raises `SlurmError`, `StoreError`, `TransportError` or `CommandTimeoutError`.
+        """
+        if self._asked_at is not None and self._clock.now() - self._asked_at < _RECENT_SECONDS:
+            return
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        await asyncio.shield(self._asking)
+
     async def close(self) -> None:
         """Stop watching."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._asking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _wake(self) -> None:
         if self._task is None or self._task.done():
@@ -137,11 +152,7 @@ class Watcher:
     async def _poll(self) -> bool:
         """Ask once, tell what has changed, and settle what has left the queue. True when anything has changed."""
         asked = self._clock.now()
-        user = await self._target.user()
-        users = {user.name, *(element.claim.user for element in self._elements if element.claim.user)}
-        begin = self._clock.now()
-        self.queue = await self._queries.queue(users)
-        self._duration = self._clock.now() - begin
+        await self._ask()
         if self._unavailable_since is not None:
             _log.info("Slurm answers again")
             self._unavailable_since = None
@@ -169,6 +180,16 @@ class Watcher:
             changed |= await self._settlement.settle(gone)
         self._forget_ended()
         return changed
+
+    async def _ask(self) -> None:
+        user = await self._target.user()
+        users = {user.name, *(element.claim.user for element in self._elements if element.claim.user)}
+        begin = self._clock.now()
+        queue = await self._queries.queue(users)
+        self._duration = self._clock.now() - begin
+        # Of two questions at the same time the later one counts, whichever is answered first.
+        if self._asked_at is None or begin >= self._asked_at:
+            self.queue, self._asked_at = queue, begin
 
     async def _cancel(self, elements: Sequence[Element]) -> bool:
         """Cancel what was stopped before Slurm's number of it was known; true when there was anything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, replace
@@ -47,6 +48,13 @@ _OUTAGES = (CommandTimeoutError, SlurmUnavailableError, UnreachableError)
 _PATIENCE_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
+
+_HANDOVER_SECONDS = 3.0
+"""How long a task stays with the triggerer at least that a worker has handed over.
+
+Airflow's scheduler hears of the end of the worker's process a moment later. If the task were back with the executor by
+then, that end would be taken for its own, and the task would be failed.
+"""
 
 _Result = TypeVar("_Result")
 
@@ -116,6 +124,7 @@ class SlurmTrigger(BaseTrigger):
         """Work, and tell Airflow how it ended."""
         # In this very context, not in that of a task of its own.
         _ = self.narration
+        begin = time.monotonic()
         try:
             verdict = await self.verdict()
         except RepxError as error:
@@ -131,6 +140,8 @@ class SlurmTrigger(BaseTrigger):
         elif verdict.status == "skipped":
             self.narration.say(self.log.warning, f"Skipped: {verdict.text}")
         await self.narration.finish()
+        if not self.starts_here:
+            await asyncio.sleep(max(0.0, begin + _HANDOVER_SECONDS - time.monotonic()))
         yield to_event(verdict, direct=self.starts_here, retries=self._retries())
 
     async def on_kill(self) -> None:

@@ -180,7 +180,13 @@ def orchestra(
             {"lab": str(workshop.link), "refresh_interval": 1, "release_after": 1, "settings": built},
         ),
     ]
-    instance = airflow_instance_factory("orchestra", bundles=bundles)
+    # Airflow's default is five minutes before it gives up on tasks that were killed, or queued, with a scheduler.
+    overrides = {
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_DETECTION_INTERVAL": "5",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+    }
+    instance = airflow_instance_factory("orchestra", bundles=bundles, overrides=overrides)
     instance.dags_folder = dags
     instance.start()
     return instance

@@ -43,3 +43,32 @@ def test_one_click_on_the_last_run_makes_all_that_it_needs(
         (upstream,) = served.runs("evaluate")
         wait_until(lambda: upstream in tab.evaluate("decodeURIComponent(location.href)"), timeout=60, what="its page")
         tab.wait_for_text("git 1111")
+
+
+@pytest.mark.full
+def test_a_lab_is_done_by_a_click_and_ended_by_a_click(
+    orchestra: AirflowInstance, served: ServedLab, tmp_path: Path
+) -> None:
+    served.experiment.hold("train")
+    with browser(tmp_path / "profile") as tab:
+        log_in(tab, orchestra)
+        tab.open(f"{orchestra.url}/dags/{served.dag('lab')}")
+        tab.click("Trigger")
+        for text in (
+            "Only the runs of this group",
+            "Run jobs again that are done already",
+            "names, or patterns such as",
+        ):
+            tab.wait_for_text(text)
+        tab.click("Trigger")
+        (whole,) = wait_until(lambda: served.runs("lab"), timeout=60, what="the DAG run")
+        served.wait_for_start("train")
+        served.wait_for_state("lab", whole, "run_train", "deferred")
+        tab.open(f"{orchestra.url}/dags/{served.dag('lab')}/runs/{whole}")
+        tab.wait_for_text("git 1111")
+        tab.click("Mark Dag Run as...")
+        tab.click("Failed", kind="[role=menuitem]")
+        tab.click("Confirm")
+        assert served.wait("lab", whole) == "failed"
+    assert served.wait("train", served.wait_for_child("train")) == "failed"
+    served.wait_for_job_to_end("train")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_repx.lab import read_lab
 from tests.integration.orchestration.conftest import ServedLab, point, serve
 from tools.airflow_local import AirflowInstance, wait_until
 
@@ -144,3 +145,21 @@ def test_a_lab_that_is_rebuilt_while_runs_wait(held: ServedLab) -> None:
     notes = {run_id: held.details("visualize", run_id)["note"] for run_id in (old, new)}
     assert "git 1111" in notes[old]
     assert "git 2222" in notes[new]
+
+
+@pytest.mark.full
+def test_some_jobs_of_a_run_are_no_news_for_those_who_follow_it(served: ServedLab) -> None:
+    name = served.prefix.removesuffix("_")
+    (job,) = [
+        str(job) for job, found in read_lab(served.experiment.lab).run("train").jobs.items() if found.params["part"]
+    ]
+    some = served.trigger("train", jobs=[job])
+    assert served.wait("train", some) == "success"
+    assert set(served.experiment.executions()) == {"preprocess", "train2"}
+    assert f"repx://{name}/preprocess" in served.api.asset_events()
+    assert f"repx://{name}/train" not in served.api.asset_events()
+    patient = served.trigger("evaluate", on_missing="wait")
+    served.wait_for_state("evaluate", patient, "wait_for_train", "deferred")
+    assert served.wait("train", served.trigger("train")) == "success"
+    assert f"repx://{name}/train" in served.api.asset_events()
+    assert served.wait("evaluate", patient) == "success"

@@ -1,4 +1,4 @@
-"""What becomes of DAG runs when somebody ends the one that started them, or clears it."""
+"""What becomes of DAG runs when somebody ends the one that started them, or clears it, or Airflow is killed."""
 
 from __future__ import annotations
 
@@ -78,4 +78,26 @@ def test_clearing_a_task_of_the_lab_joins_what_it_has_started(served: ServedLab)
     gate.unlink()
     assert served.wait("lab", whole) == "success"
     assert served.runs("train") == [child]
+    assert set(served.experiment.executions().values()) == {1}
+
+
+def test_a_lab_survives_the_loss_of_scheduler_and_triggerer(orchestra: AirflowInstance, served: ServedLab) -> None:
+    gate = served.experiment.hold("preprocess")
+    whole = served.trigger("lab", group="ml-pipeline")
+    waiting = served.trigger("baseline", on_missing="wait")
+    served.wait_for_child("preprocess")
+    # The task has asked for this DAG run just now, and may not have said yet that it waits for it.
+    orchestra.kill("scheduler")
+    orchestra.start_component("scheduler")
+    served.wait_for_start("preprocess")
+    served.wait_for_state("lab", whole, "run_preprocess", "deferred")
+    served.wait_for_state("baseline", waiting, "wait_for_preprocess", "deferred")
+    orchestra.kill("triggerer")
+    gate.unlink()
+    orchestra.start_component("triggerer")
+    assert served.wait("lab", whole) == "success"
+    assert served.wait("baseline", waiting) == "success"
+    assert {run: len(served.runs(run)) for run in ("preprocess", "train", "evaluate", "baseline")} == dict.fromkeys(
+        ("preprocess", "train", "evaluate", "baseline"), 1
+    )
     assert set(served.experiment.executions().values()) == {1}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +68,42 @@ def test_a_version_is_kept_while_a_dag_run_uses_it_and_let_go_afterwards(
     workshop.collect_garbage()
     assert not old.exists()
     assert read_lab(new).run_names
+
+
+def test_the_example_is_driven_from_a_shell(orchestra: AirflowInstance, workshop: Workshop) -> None:
+    """The commands that the documentation shows, on the lab that Nix has built."""
+    lab = ServedLab(orchestra, workshop.folder, "repx_")
+    wait_until(lambda: "repx_lab_build" in orchestra.api.dags(), timeout=90, what="the DAG that builds the lab")
+    if "repx_lab" not in orchestra.api.dags():
+        build(lab, workshop)
+    orchestra.api.pause("repx_lab", paused=False)
+
+    def trigger(run: str, run_id: str, **conf: object) -> str:
+        more = ["--conf", json.dumps(conf)] if conf else []
+        done = orchestra.airflow("dags", "trigger", lab.dag(run), "--run-id", run_id, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return lab.wait(run, run_id)
+
+    assert trigger("lab", "shell-group", group="ml-pipeline") == "success"
+    states = lab.states("lab", "shell-group")
+    chosen = {
+        run for run in ("preprocess", "train", "evaluate", "visualize", "baseline") if states[f"run_{run}"] != "skipped"
+    }
+    assert chosen == {"preprocess", "train", "evaluate"}
+    assert trigger("visualize", "shell-last") == "success"
+    assert trigger("lab", "shell-all") == "success"
+    assert set(lab.states("lab", "shell-all").values()) == {"success"}
+
+    settings = {"LAB": workshop.link, "NAME": "five-runs", "BASE_PATH": workshop.folder / "base"}
+    variables = {f"AIRFLOW__REPX__{name}": str(value) for name, value in settings.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "repx", "run", "--group", "ml-pipeline", "--wait", "--force"],
+        env=orchestra.environment() | variables,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for run in ("preprocess", "train", "evaluate"):
+        assert f"{run}: success" in done.stdout

@@ -69,3 +69,7 @@ def test_everything_is_killed_one_after_the_other(scene: Scene) -> None:
     for component in ("slurmd", "sshd", "triggerer"):
         scene.bring_back(component)  # type: ignore[arg-type]
     scene.check_end(run, tries=1)
+
+
+def test_a_worker_is_killed_that_is_about_to_hand_over(scene: Scene) -> None:
+    kill_a_worker_that_has_a_task(scene, "before submit")

@@ -116,6 +116,31 @@ def test_a_dag_run_is_deleted_and_another_one_goes_on(commands: Commands) -> Non
     assert commands.executions(kept) == dict.fromkeys(TASKS, 1)
 
 
+def test_a_worker_is_killed_when_the_job_has_succeeded(commands: Commands) -> None:
+    """The task is tried again, and its result is that of the one job there was; cleared, it is run anew."""
+    world = commands.world
+    dag_id = commands.deploy(start="worker", retries=2)
+    run_id = commands.begin(dag_id)
+    commands.release()
+
+    def is_struck() -> bool:
+        world.kill_task_processes()
+        return "up_for_retry" in commands.states(dag_id, run_id).values()
+
+    wait_until(is_struck, timeout=90, what="a worker that is killed at a task", interval=0.02)
+    assert world.api.wait_for_run(dag_id, run_id, timeout=150).state == "success"
+    assert commands.executions(run_id) == dict.fromkeys(TASKS, 1)
+    tries = {task: instances[0].try_number for task, instances in world.tasks(dag_id, run_id).items()}
+    assert max(tries.values()) > 1
+    folders = {task: Path(world.api.xcom(dag_id, run_id, task)["folder"]).name for task in TASKS}
+    assert folders == dict.fromkeys(TASKS, "try-1")
+    again = max(tries, key=lambda task: tries[task])
+    world.api.clear(dag_id, run_id, [again])
+    commands.wait_until_begun(run_id, dict.fromkeys(TASKS, 1) | {again: 2})
+    assert world.api.wait_for_run(dag_id, run_id, timeout=150).state == "success"
+    assert Path(world.api.xcom(dag_id, run_id, again)["folder"]).name != "try-1"
+
+
 def test_the_task_log_tells_where_the_jobs_log_is_while_it_runs_and_ends_with_its_end(commands: Commands) -> None:
     world = commands.world
     dag_id = commands.deploy(slurm_conn_id="remote")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +153,16 @@ def test_what_has_succeeded_is_not_run_again_unless_the_task_was_cleared(cluster
     assert verdict(number=4)["xcoms"]["return_value"]["folder"].endswith("/try-4")
     cluster.done = ()
     assert verdict(number=4, adopt=True)["xcoms"]["return_value"]["folder"].endswith("/try-4")
+
+
+def test_what_a_worker_has_handed_over_is_not_given_back_before_airflow_knows(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_HANDOVER_SECONDS", 0.3)
+    begin = time.monotonic()
+    assert verdict()["status"] == "success"
+    assert time.monotonic() - begin >= 0.3
+    assert cluster.asked == [("run", 1)]
 
 
 @pytest.mark.parametrize("error", [UnreachableError("away"), SlurmUnknownStateError("still there")], ids=str)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
+import shutil
 import signal
+import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_repx.errors import JobInputError, SlurmSubmissionError
-from tests.integration.execution.slurm.farm import Witness, key_of, try_of, when
+from tests.integration.execution.slurm.conftest import local
+from tests.integration.execution.slurm.farm import Farm, Witness, key_of, try_of, when
 
 if TYPE_CHECKING:
     from airflow_provider_repx.execution.slurm import SlurmCluster, SlurmOutcome
-    from tests.integration.execution.slurm.farm import Farm
+    from tests.support.cluster import SlurmClusterFactory
 
 pytestmark = [pytest.mark.integration, pytest.mark.slurm]
 
@@ -194,3 +199,53 @@ def test_a_node_that_fails(farm: Farm) -> None:
     farm.gate.touch()
     again = farm.run_one(farm.job(script=farm.wait_at_gate, claimant=try_of(2)))
     assert (again.status, again.reused) == ("succeeded", False)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("how", ["a node in the cloud", "a node that is booted for the job"])
+def test_a_node_that_does_not_boot(tmp_path: Path, slurm_cluster_factory: SlurmClusterFactory, how: str) -> None:
+    """Slurm 22.05 calls that NODE_FAIL in either case; the job has not started."""
+    size = "NodeAddr=127.0.0.1 Port=1 Sockets=2 CoresPerSocket=2 RealMemory=1000"
+    extra = (
+        *(f"{program}Program=/bin/true" for program in ("Resume", "Suspend", "Reboot")),
+        *("ResumeTimeout=4", "SuspendTimeout=2", "SuspendTime=-1", "SuspendExcNodes=cpu[1-2],gpu[1-2]"),
+        f"NodeName=cloud1 NodeHostname={socket.gethostname().split('.')[0]} State=CLOUD {size}",
+        "PartitionName=cloud Nodes=cloud1 SuspendTime=60",
+    )
+    slurm = slurm_cluster_factory(extra=extra)
+    farm = Farm(tmp_path, slurm, lambda: local(slurm))
+    opts = ("-p cloud",) if how == "a node in the cloud" else ("-w cpu1", "--reboot")
+    outcome = farm.run_one(farm.job(sbatch_opts=opts))
+    assert (outcome.status, outcome.cause, farm.runs()) == ("lost", "NODE_FAIL", 0)
+    again = farm.run_one(farm.job(claimant=try_of(2)))
+    assert (again.status, again.reused, farm.runs()) == ("succeeded", False, 1)
+
+
+def test_a_boot_failure_is_taken_from_what_slurm_prints(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm 22.05 was never seen to end a job by BOOT_FAIL: here that word replaces the one that it says instead."""
+    monkeypatch.setenv("PATH", rewriting(farm.path, "scontrol", "s/JobState=NODE_FAIL/JobState=BOOT_FAIL/"))
+    job = farm.job(script=farm.wait_at_gate, sbatch_opts=("-w cpu2",))
+
+    async def scenario(cluster: SlurmCluster) -> SlurmOutcome:
+        task = asyncio.create_task(cluster.run(job, witness := Witness()))
+        await witness.until("running on cpu2")
+        farm.slurm.run("scontrol", "update", "NodeName=cpu2", "State=DOWN", "Reason=test")
+        return await task
+
+    try:
+        outcome = farm.together(scenario)
+    finally:
+        farm.slurm.run("scontrol", "update", "NodeName=cpu2", "State=RESUME", check=False)
+    assert (outcome.status, outcome.cause) == ("lost", "BOOT_FAIL")
+    assert "another try may succeed" in outcome.describe()
+
+
+def rewriting(folder: Path, program: str, edit: str) -> str:
+    """A search path on which a program's output is edited."""
+    real = shutil.which(program)
+    assert real is not None
+    stand_in = folder / "bin" / program
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/bash\nset -o pipefail\n{shlex.quote(real)} "$@" | sed {shlex.quote(edit)}\n')
+    stand_in.chmod(0o755)
+    return f"{stand_in.parent}:{os.environ['PATH']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterable, Iterator, Sequence
 from dataclasses import replace
@@ -156,6 +157,35 @@ def test_a_hidden_job_that_runs_is_waited_for(private: Shared) -> None:
     first, second = both(private, scenario)
     assert (first.status, first.reused) == ("succeeded", False)
     assert (second.status, second.reused, farm.runs()) == ("succeeded", True, 1)
+
+
+def test_a_hidden_job_that_ended_without_a_word_is_run_anew_when_its_mark_is_removed(private: Shared) -> None:
+    """The way out that the message tells: its runner was killed, and nobody of its owner's is there to notice."""
+    farm = private.farm
+
+    async def scenario(of_alice: SlurmCluster, of_bob: SlurmCluster) -> SlurmOutcome:
+        script = f"{farm.wait_at_gate}; [[ -e '{farm.path}/survives' ]] || kill -KILL $PPID"
+        first = asyncio.create_task(of_alice.run(farm.job(script=script, claimant=try_of(run_id="alice"))))
+        await when(lambda: farm.runs() == 1, "the start of the job")
+        await of_alice.close()
+        farm.gate.touch()
+        await when(lambda: not farm.arrays(), "the end of the job")
+        second = asyncio.create_task(
+            of_bob.run(farm.job(script=script, claimant=try_of(run_id="bob")), witness := Witness())
+        )
+        told = (await witness.until("does not show")).text
+        [name] = re.findall(r"array (\S+) does not run any more, remove (.+)$", told)
+        mark = Path(name[1])
+        assert mark.parent.parent.name == name[0]
+        assert not second.done()
+        (farm.path / "survives").touch()
+        # A colleague may do that: the folder belongs to their group.
+        await AsUser(private.bob, farm.slurm).run(["rm", "--", str(mark)], timeout=PATIENCE)
+        await asyncio.gather(first, return_exceptions=True)
+        return await second
+
+    outcome = both(private, scenario)
+    assert (outcome.status, outcome.reused, private.farm.runs()) == ("succeeded", False, 2)
 
 
 def test_a_hidden_job_that_has_not_started_is_run_in_its_place(private: Shared) -> None:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shlex
+import shutil
 import stat
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_repx.errors import SlurmUnknownStateError
 from airflow_provider_repx.execution.slurm import PoolShare, discover_partitions
-from tests.integration.execution.slurm.conftest import local
+from airflow_provider_repx.execution.transport import LocalTransport
+from tests.integration.execution.slurm.conftest import local, over_ssh
 from tests.integration.execution.slurm.farm import Farm, Witness, try_of, when
+from tools.cluster import SshdOptions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow_provider_repx.execution.slurm import SlurmCluster, SlurmOutcome
-    from tests.support.cluster import SlurmClusterFactory
+    from tests.support.cluster import SlurmClusterFactory, SshServerFactory
     from tools.cluster import ThrowawaySlurm
 
 pytestmark = [pytest.mark.integration, pytest.mark.slurm]
@@ -28,25 +36,86 @@ def own_farm(tmp_path: Path, slurm: ThrowawaySlurm) -> Farm:
     return Farm(tmp_path, slurm, lambda: local(slurm))
 
 
+@dataclass(frozen=True)
+class Counted:
+    """A farm on a cluster whose commands leave a line in a file each time that they are started, by whomever."""
+
+    farm: Farm
+    log: Path
+    connections: Callable[[], int]
+    """How many SSH connections have been made so far."""
+
+    def started(self) -> Counter[str]:
+        return Counter(self.log.read_text().split())
+
+
+def counting_programs(folder: Path, log: Path) -> str:
+    """A search path on which Slurm's commands are counted before they do their work."""
+    log.touch()
+    folder.mkdir()
+    for name in ("sbatch", "squeue", "sacct", "scontrol", "scancel", "sinfo"):
+        real = shutil.which(name)
+        assert real is not None
+        program = folder / name
+        program.write_text(f'#!/bin/sh\necho {name} >>{shlex.quote(str(log))}\nexec {shlex.quote(real)} "$@"\n')
+        program.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.ssh)])
+def counted(request: pytest.FixtureRequest, tmp_path: Path, slurm_cluster: ThrowawaySlurm) -> Iterator[Counted]:
+    log = tmp_path / "started"
+    environment = {**slurm_cluster.env, "PATH": counting_programs(tmp_path / "bin", log)}
+    connect, connections = lambda: LocalTransport(environment=environment), lambda: 0
+    if request.param == "ssh":
+        make: SshServerFactory = request.getfixturevalue("sshd_factory")
+        server = make(SshdOptions(environment=environment))
+        connect, connections = lambda: over_ssh(server), server.connections_made
+    farm = Farm(tmp_path, slurm_cluster, connect, is_local=request.param == "local")
+    yield Counted(farm, log, connections)
+    farm.close()
+    slurm_cluster.cancel_all()
+
+
 @pytest.mark.parametrize("number", [100, pytest.param(1000, marks=pytest.mark.full)])
-def test_processes_do_not_grow_with_the_jobs(any_farm: Farm, number: int) -> None:
-    farm = any_farm
-    jobs = [farm.job(f"point-{index}", farm.wait_at_gate, mem=2**20) for index in range(number)]
+def test_processes_do_not_grow_with_the_jobs(counted: Counted, number: int) -> None:
+    """Counted by the commands themselves and by the SSH server, not by who starts them."""
+    farm = counted.farm
+    jobs = [farm.job(f"point-{index}", mem=2**20) for index in range(number)]
+    before = counted.connections()
+    main = ("scontrol", "update", "PartitionName=main")
 
     async def scenario(cluster: SlurmCluster) -> list[SlurmOutcome]:
         tasks = [asyncio.create_task(cluster.run(job)) for job in jobs]
-        await when(lambda: cluster.statistics.squeue >= 3, "three questions to the queue")
-        waiting = cluster.statistics
-        assert (waiting.sbatch, waiting.sacct) == (1, 0)
-        assert waiting.scontrol <= 2
+        await when(lambda: counted.started()["squeue"] >= 3, "three questions to the queue")
+        waiting, said = counted.started(), cluster.statistics
+        assert (waiting["sbatch"], waiting["sacct"], waiting["scancel"], waiting["sinfo"]) == (1, 0, 0, 0)
+        assert waiting["scontrol"] <= 2
         # Ship, look, claim, submit, and at most one look per question to the queue.
-        assert waiting.script <= 4 + waiting.squeue
-        farm.gate.touch()
-        return list(await asyncio.gather(*tasks))
+        assert said.script <= 4 + said.squeue
+        begin, asked = time.monotonic(), waiting["squeue"]
+        await when(lambda: counted.started()["squeue"] >= asked + 3, "three more questions to the queue")
+        # Where nothing changes, nothing but the queue is asked; and not more often than the settings say.
+        more = counted.started() - waiting
+        assert set(more) == {"squeue"}
+        assert more["squeue"] <= 1 + (time.monotonic() - begin) / farm.settings.first_poll
+        farm.slurm.run(*main, "State=UP")
+        outcomes = list(await asyncio.gather(*tasks))
+        done, said = counted.started(), cluster.statistics
+        assert (done["sbatch"], done["squeue"]) == (1, said.squeue)
+        assert done["sacct"] == done["scancel"] == 0
+        assert done["scontrol"] <= 2 + said.squeue
+        assert said.script <= 2 * (4 + said.squeue)
+        return outcomes
 
-    outcomes = farm.together(scenario)
+    farm.slurm.run(*main, "State=DOWN")
+    try:
+        outcomes = farm.together(scenario)
+    finally:
+        farm.slurm.run(*main, "State=UP")
     assert {outcome.status for outcome in outcomes} == {"succeeded"}
     assert all(farm.runs(job.name) == 1 for job in jobs)
+    assert counted.connections() - before == (0 if farm.is_local else 1)
 
 
 def test_a_pool_limits_what_runs_at_once(farm: Farm) -> None:
@@ -60,6 +129,70 @@ def test_a_pool_limits_what_runs_at_once(farm: Farm) -> None:
     outcomes = farm.run(*first, *second)
     assert {outcome.status for outcome in outcomes} == {"succeeded"}
     assert max(int(line) for line in (farm.path / "most").read_text().split()) <= 2
+
+
+def test_processes_that_fill_a_pool_at_the_same_moment_give_way_to_each_other(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each `sbatch` waits for the other one, so neither process can see what the other one has submitted.
+    meeting = shlex.quote(str(farm.path / "meeting"))
+    real = shutil.which("sbatch")
+    program = farm.path / "bin/sbatch"
+    program.parent.mkdir()
+    program.write_text(
+        f"#!/bin/bash\nmkdir -p {meeting} && touch {meeting}/$$\n"
+        f'while (( $(ls {meeting} | wc -l) < 2 )); do sleep 0.05; done\nexec {real} "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    share = PoolShare("repx_main", 4)
+    both = [[farm.job(f"{name}-{index}", farm.wait_at_gate, share=share) for index in range(8)] for name in "ab"]
+
+    def throttles() -> list[int]:
+        shown = farm.slurm.run("scontrol", "-o", "show", "job").stdout
+        found = dict(re.findall(r"ArrayJobId=(\d+).*ArrayTaskThrottle=(\d+)", shown))
+        # The controller remembers arrays of other tests, too.
+        return sorted(int(throttle) for array, throttle in found.items() if array in farm.arrays())
+
+    async def scenario(first: SlurmCluster) -> list[SlurmOutcome]:
+        second = farm.cluster()
+        try:
+            tasks = [
+                asyncio.create_task(cluster.run(job))
+                for cluster, jobs in zip((first, second), both, strict=True)
+                for job in jobs
+            ]
+            await when(lambda: len(farm.arrays()) == 2, "two arrays")
+            await when(lambda: sum(throttles()) <= share.size, "throttles that keep to the pool together")
+            assert throttles() == [1, 3]
+            farm.gate.touch()
+            return list(await asyncio.gather(*tasks))
+        finally:
+            await second.close()
+
+    outcomes = farm.together(scenario)
+    assert {outcome.status for outcome in outcomes} == {"succeeded"}
+    assert [farm.runs(job.name) for jobs in both for job in jobs] == [1] * 16
+
+
+def test_who_comes_later_sees_what_others_have_taken_of_a_pool(farm: Farm) -> None:
+    share = PoolShare("repx_main", 2)
+    taking = [farm.job(f"a-{index}", farm.wait_at_gate, share=share) for index in range(2)]
+
+    async def scenario(first: SlurmCluster) -> list[SlurmOutcome]:
+        second = farm.cluster()
+        try:
+            tasks = [asyncio.create_task(first.run(job)) for job in taking]
+            await when(lambda: all(farm.runs(job.name) for job in taking), "two jobs that run")
+            tasks.append(asyncio.create_task(second.run(farm.job("b", share=share), witness := Witness())))
+            await witness.until("all its 2 slots are taken")
+            assert second.statistics.sbatch == 0
+            farm.gate.touch()
+            return list(await asyncio.gather(*tasks))
+        finally:
+            await second.close()
+
+    assert {outcome.status for outcome in farm.together(scenario)} == {"succeeded"}
 
 
 def test_arrays_keep_to_the_largest_size_and_to_submit_limits(

@@ -248,3 +248,22 @@ def test_requests_are_collected_no_longer_than_the_longest_window() -> None:
         await batcher.close()
 
     asyncio.run(scenario())
+
+
+def test_who_is_about_to_submit_sees_a_queue_of_a_moment_ago_and_shares_the_question() -> None:
+    async def scenario(scene: Scene) -> None:
+        scene.slurm.queued = [scene.running]
+        await asyncio.gather(*(scene.watcher.recent_queue() for _ in range(5)))
+        assert (len(scene.slurm.asked), list(scene.watcher.queue)) == (1, [scene.running])
+        await scene.watcher.recent_queue()
+        assert len(scene.slurm.asked) == 1
+        scene.clock.time += 5.0
+        scene.slurm.queued = []
+        await scene.watcher.recent_queue()
+        assert (len(scene.slurm.asked), list(scene.watcher.queue)) == (2, [])
+        scene.clock.time += 5.0
+        scene.slurm.down = True
+        with pytest.raises(SlurmUnavailableError):
+            await scene.watcher.recent_queue()
+
+    play(scenario)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
-from airflow_provider_repx.execution.slurm.elements import Submission
+from airflow_provider_repx.execution.slurm.elements import Element, Submission, TaskArray
 from airflow_provider_repx.execution.slurm.job import PoolShare
 from airflow_provider_repx.execution.slurm.parsing import QueuedElement
-from airflow_provider_repx.execution.slurm.pools import array_name, foreign_slots, room
+from airflow_provider_repx.execution.slurm.pools import array_name, foreign_slots, narrower_throttles, room
 from airflow_provider_repx.execution.slurm.refusals import classify_refusal
 from airflow_provider_repx.execution.slurm.states import ENDED, LIVE, explain_ending, is_live, state_word
 
@@ -85,3 +89,43 @@ def test_arrays_of_others_are_known_by_name() -> None:
     assert foreign_slots("pool", queue, set()) == 3 * 2
     assert foreign_slots("pool", queue, {name}) == 0
     assert foreign_slots("nothing", queue, set()) == 0
+
+
+def in_queue(array_id: str, name: str, count: int, throttle: int | None) -> list[QueuedElement]:
+    return [QueuedElement(array_id, index, "PENDING", "", name, "ann", "", throttle) for index in range(count)]
+
+
+def submitted(array_id: str, share: PoolShare, count: int, throttle: int | None) -> Submission:
+    array = TaskArray(array_name(share), Path("/base"), share, dict, [])
+    elements = [cast("Element", SimpleNamespace(end=SimpleNamespace(done=lambda: False))) for _ in range(count)]
+    return Submission(array, elements, throttle, array_id)
+
+
+@pytest.mark.parametrize(
+    ("slots", "first", "second", "narrowed"),
+    [
+        (1, (100, 4), (100, 4), {"20": 1, "10": 3}),
+        (1, (100, 2), (100, 3), {"20": 2}),
+        (1, (100, 2), (100, 2), {}),
+        (1, (2, None), (4, None), {"20": 2}),
+        (1, (1, None), (4, None), {"20": 3}),
+        (2, (100, 2), (100, 2), {"20": 1, "10": 1}),
+        (8, (100, 1), (100, 1), {}),
+    ],
+)
+def test_processes_that_have_filled_a_pool_twice_agree_on_who_gives_way(
+    slots: int, first: tuple[int, int | None], second: tuple[int, int | None], narrowed: dict[str, int]
+) -> None:
+    """A pool of four slots, and two arrays: elements that are left, and throttles."""
+    share = PoolShare("pool", 4, slots)
+    arrays = {"10": submitted("10", share, *first), "20": submitted("20", share, *second)}
+    queue = [
+        line for name, known in arrays.items() for line in in_queue(name, known.array.name, known.live, known.throttle)
+    ]
+    queue += in_queue("30", array_name(PoolShare("another", 4, 1)), 100, None)
+    changes = {
+        changed.array_id: throttle
+        for one in arrays.values()
+        for changed, throttle in narrower_throttles(share, [one], queue)
+    }
+    assert changes == narrowed
