@@ -81,6 +81,7 @@ def test_clearing_a_task_of_the_lab_joins_what_it_has_started(served: ServedLab)
     assert set(served.experiment.executions().values()) == {1}
 
 
+@pytest.mark.full
 def test_a_lab_survives_the_loss_of_scheduler_and_triggerer(orchestra: AirflowInstance, served: ServedLab) -> None:
     gate = served.experiment.hold("preprocess")
     whole = served.trigger("lab", group="ml-pipeline")

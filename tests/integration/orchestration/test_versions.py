@@ -70,6 +70,7 @@ def test_a_version_is_kept_while_a_dag_run_uses_it_and_let_go_afterwards(
     assert read_lab(new).run_names
 
 
+@pytest.mark.full
 def test_the_example_is_driven_from_a_shell(orchestra: AirflowInstance, workshop: Workshop) -> None:
     """The commands that the documentation shows, on the lab that Nix has built."""
     lab = ServedLab(orchestra, workshop.folder, "repx_")
