@@ -8,8 +8,8 @@ and marker of each; (b) this provider, one task instance per job, started from t
 workers; (d) a mapped `BashOperator` that runs `sbatch --wait` on a worker; (e) Airflow alone: as many task instances
 as in (b) that start from the triggerer too, with a trigger of Airflow's own that ends at once, and without any job.
 Rows (c) and (d) are far slower, so they get fewer jobs. Seconds are from the trigger to the end of the last job's task;
-rates compare. Airflow is there, and idle, during (a) and (a2). The nodes run at a lower priority in all rows. Memory is
-the largest of unique memory (USS) during (b).
+rates compare. Airflow is there, and idle, during (a) and (a2). Unlike on a cluster, the nodes take their processor time
+from Slurm's controller and from Airflow. Memory is the largest of unique memory (USS) during (b).
 
 `--set NAME=VALUE` sets a variable for Airflow, such as AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=5.
 """
@@ -27,8 +27,6 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import psutil
 
 from airflow_provider_repx.lab import read_lab
 from benchmarks.sweeps import Memory
@@ -56,17 +54,6 @@ class Row:
 
     def __str__(self) -> str:
         return f"| {self.what} | {self.jobs:,} | {self.seconds:.0f} | {self.jobs / self.seconds:.1f} |"
-
-
-def give_way(cluster: ThrowawaySlurm) -> None:
-    """Let the nodes run at a lower priority than Slurm's controller and Airflow.
-
-    On a cluster, neither shares its processors with the nodes. The number of jobs that start at once here is many times
-    that of the processors, which would leave next to nothing to whoever submits them.
-    """
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"] == "slurmd" and str(cluster.conf) in process.info["cmdline"]:
-            process.nice(15)
 
 
 EMPTY = "#!/bin/sh\necho 1 >/dev/null\n"
@@ -203,7 +190,6 @@ def main() -> None:
         print(rows[-1], flush=True)
 
     with tempfile.TemporaryDirectory() as name, ThrowawaySlurm() as cluster:
-        give_way(cluster)
         folder = Path(name)
         connection = json.dumps({"conn_type": "slurm", "extra": {"base_path": str(folder / "store")}})
         given = dict(setting.split("=", 1) for setting in asked.set)

@@ -68,7 +68,7 @@ def keep_params_on_dag(dag: DAG) -> None:
     """Take the copies of the DAG's params out of its tasks.
 
     Airflow writes one into every task, although it merges both when a task is run: without them a DAG is smaller by a
-    third, and so is what goes to the triggerer with each task instance.
+    quarter or more, and so is what goes to the triggerer with each task instance.
     """
     for task in dag.tasks:
         if isinstance(task, BaseOperator):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["SlurmBranchesOperator", "SlurmPartOperator"]
 
 _AT_ONCE = 8
-"""Jobs that are looked at at the same time: as many commands share a connection without waiting (MaxSessions)."""
+"""Jobs that are looked at at the same time; sshd lets ten commands share a connection (MaxSessions)."""
 
 
 class SlurmPartOperator(SlurmRunTaskOperator):
