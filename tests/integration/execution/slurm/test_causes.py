@@ -182,7 +182,8 @@ def test_a_need_that_is_not_done(farm: Farm) -> None:
         farm.run_one(job)
 
 
-def test_a_node_that_fails(farm: Farm) -> None:
+def on_a_node_that_fails(farm: Farm) -> SlurmOutcome:
+    """What becomes of a job whose node goes down while it runs."""
     job = farm.job(script=farm.wait_at_gate, sbatch_opts=("-w cpu2",))
 
     async def scenario(cluster: SlurmCluster) -> SlurmOutcome:
@@ -192,9 +193,13 @@ def test_a_node_that_fails(farm: Farm) -> None:
         return await task
 
     try:
-        outcome = farm.together(scenario)
+        return farm.together(scenario)
     finally:
         farm.slurm.run("scontrol", "update", "NodeName=cpu2", "State=RESUME", check=False)
+
+
+def test_a_node_that_fails(farm: Farm) -> None:
+    outcome = on_a_node_that_fails(farm)
     assert (outcome.status, outcome.cause) == ("lost", "NODE_FAIL")
     farm.gate.touch()
     again = farm.run_one(farm.job(script=farm.wait_at_gate, claimant=try_of(2)))
@@ -224,18 +229,7 @@ def test_a_node_that_does_not_boot(tmp_path: Path, slurm_cluster_factory: SlurmC
 def test_a_boot_failure_is_taken_from_what_slurm_prints(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slurm 22.05 was never seen to end a job by BOOT_FAIL: here that word replaces the one that it says instead."""
     monkeypatch.setenv("PATH", rewriting(farm.path, "scontrol", "s/JobState=NODE_FAIL/JobState=BOOT_FAIL/"))
-    job = farm.job(script=farm.wait_at_gate, sbatch_opts=("-w cpu2",))
-
-    async def scenario(cluster: SlurmCluster) -> SlurmOutcome:
-        task = asyncio.create_task(cluster.run(job, witness := Witness()))
-        await witness.until("running on cpu2")
-        farm.slurm.run("scontrol", "update", "NodeName=cpu2", "State=DOWN", "Reason=test")
-        return await task
-
-    try:
-        outcome = farm.together(scenario)
-    finally:
-        farm.slurm.run("scontrol", "update", "NodeName=cpu2", "State=RESUME", check=False)
+    outcome = on_a_node_that_fails(farm)
     assert (outcome.status, outcome.cause) == ("lost", "BOOT_FAIL")
     assert "another try may succeed" in outcome.describe()
 
