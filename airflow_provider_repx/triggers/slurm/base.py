@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_repx.errors import (
@@ -49,11 +50,12 @@ _PATIENCE_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 15.0
 
-_HANDOVER_SECONDS = 3.0
+_HANDOVER_SECONDS = conf.getint("workers", "min_heartbeat_interval", fallback=5) + 1.5
 """How long a task stays with the triggerer at least that a worker has handed over.
 
-Airflow's scheduler hears of the end of the worker's process a moment later. If the task were back with the executor by
-then, that end would be taken for its own, and the task would be failed.
+Airflow's scheduler may hear of the end of the worker's process only so much later: whoever supervises it looks at its
+sockets until then, if they were closed a moment before it was gone. If the task were back with the executor by that
+time, that end would be taken for its own, and the task would be failed.
 """
 
 _Result = TypeVar("_Result")
