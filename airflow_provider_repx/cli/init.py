@@ -22,7 +22,7 @@ _DAG_FILE = '''"""DAGs of the lab {name}: copy or link this file into Airflow's 
 
 from airflow_provider_repx import repx_dags
 
-# Of two labs that have a run of the same name, give one a dag_id_prefix="..." as well.
+# Every lab also has a DAG `repx_lab`: beside another lab, give one a dag_id_prefix="..." as well.
 globals().update(repx_dags(lab={lab!r}, name={name!r}))
 '''
 

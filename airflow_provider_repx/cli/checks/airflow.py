@@ -30,7 +30,7 @@ def check_airflow(labs: Sequence[ChosenLab]) -> Iterator[Finding]:
     url = conf.get("database", "sql_alchemy_conn", fallback="")
     kind = url.partition(":")[0].partition("+")[0] or "unknown"
     if kind == "sqlite":
-        yield warning("database", "SQLite will do for one machine and few thousand tasks; use PostgreSQL for more")
+        yield warning("database", "SQLite will do for one machine and a few thousand tasks; use PostgreSQL for more")
     else:
         yield ok("database", kind)
     health = get_airflow_health()
