@@ -28,7 +28,7 @@ __all__ = ["Watcher"]
 _log = logging.getLogger(__name__)
 
 _SLOWER = 1.5
-_SHARE_OF_TIME = 10.0
+_SHARE_OF_TIME = 4.0
 """A question that took long is not asked again before this many times as long has passed, or the longest interval."""
 
 _RECENT_SECONDS = 1.0

@@ -184,12 +184,12 @@ class SlurmTrigger(BaseTrigger):
         """What this trigger writes into the task's log."""
         return Narration(self.log)
 
-    def narrator(self, about: str = "") -> Callable[[str], None]:
-        """A function that writes into this task's log, whoever calls it; `about` tells jobs from each other."""
-        prefix = f"{about}: " if about else ""
+    def narrator(self, job: str, *, named: bool = False) -> Callable[[str], None]:
+        """A function that tells how far a job has come, whoever calls it; `named` where there are several jobs."""
+        prefix = f"{job}: " if named else ""
 
         def tell(text: str) -> None:
-            self.narration.tell(f"{prefix}{text}")
+            self.narration.tell(f"{prefix}{text}", job=job)
 
         return tell
 

@@ -123,7 +123,7 @@ class SlurmCommandTrigger(SlurmTrigger):
             await apart(cluster.end(earlier))
         job = await self._adopted(cluster, job, earlier)
         await ship_command_runner(target)
-        tell = self.narrator()
+        tell = self.narrator(job.name)
 
         def progress(news: Progress) -> None:
             tell(news.text)
@@ -163,7 +163,7 @@ class SlurmCommandTrigger(SlurmTrigger):
             retry = outcome.status == "lost" or outcome.cause in self.request.retry_on
             return Verdict("failed", outcome.describe(), retry=retry, xcoms=links)
         self._copy("stderr", stderr)
-        self.narration.tell(outcome.describe())
+        self.narration.conclude(outcome.describe(), job=outcome.name)
         result = _figures(outcome)
         if not self.request.push or (self.starts_here and await push_result(self.claimant, result)):
             return Verdict("success", xcoms=links)

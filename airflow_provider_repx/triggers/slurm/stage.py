@@ -243,7 +243,7 @@ class SlurmStageTrigger(SlurmTrigger):
 
     async def run_job(self, cluster: SlurmCluster, job: SlurmJob) -> JobResult:
         """Run or reuse one, to its end."""
-        tell = self.narrator(job.name if len(self._jobs) > 1 else "")
+        tell = self.narrator(job.name, named=len(self._jobs) > 1)
 
         def progress(news: Progress) -> None:
             if news.node:
@@ -251,14 +251,14 @@ class SlurmStageTrigger(SlurmTrigger):
             tell(news.text)
 
         if len(self._jobs) == 1:
-            tell(f"log: {job.paths.stderr}; stdout.log is beside it")
+            self.narration.tell(f"log: {job.paths.stderr}; stdout.log is beside it")
         try:
             outcome = await self.patiently(lambda: apart(cluster.run(job, progress)), given_up=lambda: self.gave_up)
         except RepxError as error:
             # What keeps this job from running need not concern the other jobs of this task.
             return error
         if outcome.status == "succeeded":
-            self.narration.tell(outcome.describe())
+            self.narration.conclude(outcome.describe(), job=job.name)
         return outcome
 
     def _links(self, results: Sequence[JobResult]) -> dict[str, str]:

@@ -29,9 +29,9 @@ def test_a_run_goes_through_on_slurm_and_the_next_reuses_everything(
     assert state == "success", slurm_airflow.api.log_text(dag_id, run_id, "summary")
     assert experiment.executions() == dict.fromkeys(["p1", *(f"{s}1.{t}" for s in "sm" for t in (1, 2, 3))], 1)
     log = slurm_airflow.api.log_text(dag_id, run_id, "measure", map_index=1)
-    begin, _, end = log.partition("submitted as Slurm job")
+    begin, _, end = log.partition("succeeded in")
     assert "/repx/stderr.log" in begin
-    assert "succeeded in" in end
+    assert ", Slurm job" in end
     result = slurm_airflow.api.xcom(dag_id, run_id, "measure", map_index=1)["job"]
     assert result["slurm_job"]
     assert result["node"] in {"cpu1", "cpu2", "gpu1", "gpu2"}

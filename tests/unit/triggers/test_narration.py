@@ -77,6 +77,22 @@ def test_it_is_told_soon_also_when_nothing_follows(monkeypatch: pytest.MonkeyPat
     assert [text for _, text in log.lines] == ["pending", "running"]
 
 
+def test_how_far_a_job_had_come_is_not_told_once_it_is_over() -> None:
+    log = Log()
+
+    async def scenario() -> None:
+        narration = Narration(log)
+        for job in ("first", "second"):
+            narration.tell(f"{job}: pending", job=job)
+            narration.tell(f"{job}: running", job=job)
+        narration.tell("of no job")
+        narration.conclude("first: succeeded", job="first")
+        await narration.finish()
+
+    asyncio.run(scenario())
+    assert [text for _, text in log.lines] == ["second: pending\nsecond: running\nof no job\nfirst: succeeded"]
+
+
 def test_the_more_triggers_live_the_longer_their_lines_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
 
@@ -91,7 +107,7 @@ def test_the_more_triggers_live_the_longer_their_lines_are_gathered(monkeypatch:
 
     monkeypatch.setattr(module, "_live", module.WeakSet())
     asyncio.run(scenario())
-    assert waited == pytest.approx([2, 10, 30, 30], abs=0.2)
+    assert waited == pytest.approx([2, 10, 30, 60], abs=0.2)
 
 
 def test_a_log_that_takes_no_line_keeps_nobody_else_from_working() -> None:
