@@ -29,7 +29,8 @@ def require_asked_lab(lab: LabReference, context: Context) -> None:
         return
     error = LabChangedError(
         f"This DAG run was started for lab {lab.name!r} as {asked} (`{LAB_ID_CONF}` in its configuration), but that lab"
-        f" is {lab.lab_id} now ({lab.path}): it was rebuilt meanwhile. Nothing was run. Trigger the DAG again that"
+        f" is {lab.lab_id} now ({lab.path}): it was rebuilt meanwhile. Nothing was run. Run `airflow dags"
+        " reserialize`, so that Airflow has read the newest build, then trigger the DAG again that"
         f" started this one, or this one without `{LAB_ID_CONF}`: jobs that did not change are reused."
     )
     raise AirflowFailException(str(error)) from error

@@ -10,12 +10,11 @@ RepxError
 │   └── LabChangedError               a task finds another lab than its DAG run started with
 ├── UnitError                     an unreadable amount of memory or time
 ├── TargetError                   a target's or the provider's configuration
-│   └── UnsupportedTargetError        the target asks for what cannot be honoured
+│   └── UnsupportedTargetError        the target asks for what cannot be honored
 ├── PlanError                     a run that cannot be planned
 ├── StoreError                    the output store on disk
 │   ├── StoreFullError                no space left, or over quota
 │   ├── JobInputError                 an input of a job cannot be resolved or is not there
-│   ├── StoreFullError                no space left, or over quota
 │   └── WorkItemsError                what a scatter left is not a JSON array of work items
 ├── JobError                      the outcome of a job
 │   ├── JobFailedError                it ran and failed; carries exit code and stderr
@@ -31,12 +30,16 @@ RepxError
 │   └── SlurmUnknownStateError        nobody could say until the deadline what became of a job
 ├── DagError                      Airflow does not know a DAG or DAG run, or it cannot take what is asked
 ├── CommandLineError              a command names what is not there, or contradicts itself: exit code 2
+├── CommandError                  an external command ended with an error; carries exit code and stderr
+│   ├── CommandTimeoutError           it took longer than allowed, and was killed
+│   └── CommandKilledError            it was killed on request
 └── NixError                      the nix command
     ├── NixNotFoundError              no nix on this machine
     ├── NixEvaluationError            the expression does not evaluate
-    ├── NixMissingAttributeError      the flake or file has no such attribute
+    │   └── NixMissingAttributeError      the flake or file has no such attribute
     ├── NixBuildError                 a derivation failed to build
-    └── NixTimeoutError               it took longer than allowed
+    ├── NixTimeoutError               it took longer than allowed
+    └── NixTransientError             network, daemon or a locked database: another try may succeed
 """
 
 from __future__ import annotations
@@ -129,7 +132,7 @@ class TargetError(RepxError):
 
 
 class UnsupportedTargetError(TargetError):
-    """The target asks for something that cannot be honoured, so nothing is run at all."""
+    """The target asks for something that cannot be honored, so nothing is run at all."""
 
 
 class PlanError(RepxError):

@@ -75,8 +75,8 @@ def _options() -> dict[str, Any]:
             "Seconds between looks at the output store while waiting for another run.", kind="float", default="5"
         ),
         "schedule": _option(
-            "When the DAG of the whole lab runs: a cron expression or preset, `asset:<uri>`, or `timetable:<import"
-            " path>`; default: when triggered.",
+            "When the DAG of the whole lab runs: a cron expression or preset, `asset:<uri>`, a JSON list of these for"
+            " all of them, or `timetable:<import path>`; default: when triggered.",
             example="@daily",
         ),
         "schedules": _option(
@@ -164,6 +164,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_repx.operators.lab",
                     "airflow_provider_repx.operators.nix_build",
                     "airflow_provider_repx.operators.open_lab",
+                    "airflow_provider_repx.operators.scatter_gather",
                     "airflow_provider_repx.operators.slurm",
                     "airflow_provider_repx.operators.summary",
                 ],

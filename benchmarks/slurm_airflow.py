@@ -4,9 +4,10 @@
 
 Starts a throwaway Slurm and an Airflow (SQLite, LocalExecutor) in temporary folders. Rows: (a) one bare
 `sbatch --array` of empty scripts; (a2) one that runs the very scripts of (b) and leaves the same folders, logs, record
-and marker of each; (b) this provider, one task instance per job, started from the triggerer; (c) the same, started on
-workers; (d) a mapped `BashOperator` that runs `sbatch --wait` on a worker; (e) Airflow alone: as many task instances
-as in (b) that start from the triggerer too, with a trigger of Airflow's own that ends at once, and without any job.
+and marker of each; (b) this provider, one task instance per job, started from the triggerer; (b2) the same with
+`do_xcom_push` off; (c) as (b), started on workers; (d) a mapped `BashOperator` that runs `sbatch --wait` on a worker;
+(e) Airflow alone: as many task instances as in (b) that start from the triggerer too, with a trigger of Airflow's own
+that ends at once, and without any job.
 Rows (c) and (d) are far slower, so they get fewer jobs. Seconds are from the trigger to the end of the last job's task;
 rates compare. Airflow is there, and idle, during (a) and (a2). Unlike on a cluster, the nodes take their processor time
 from Slurm's controller and from Airflow. Memory is the largest of unique memory (USS) during (b).
@@ -126,12 +127,13 @@ def run_dag(airflow: AirflowInstance, dag_id: str, task_id: str) -> float:
     return max(ends) - triggered
 
 
-def from_labs(airflow: AirflowInstance, folder: Path, jobs: int, start: str) -> float:
-    name = f"{start}_{jobs}"
+def from_labs(airflow: AirflowInstance, folder: Path, jobs: int, start: str, *, push: bool = True) -> float:
+    name = f"{start}_{jobs}" if push else f"{start}_{jobs}_silent"
     lab = sweep(folder / name, jobs)
     source = f"""
         from airflow_provider_repx import repx_dags
         globals().update(repx_dags(lab={str(lab)!r}, name={name!r}, slurm_conn_id="cluster", start={start!r},
+                                   default_args={{"do_xcom_push": {push}}},
                                    base_path={str(folder / f"store-{name}")!r}, dag_id_prefix="{name}_"))
     """
     deploy_dag_file(airflow, f"{name}.py", source, f"{name}_benchmark")
@@ -198,8 +200,11 @@ def main() -> None:
             jobs, few = asked.jobs, asked.worker_jobs
             measured("(a) one bare `sbatch --array`, empty", jobs, bare_array(cluster, jobs))
             measured("(a2) one bare `sbatch --array`, same work", jobs, same_work_array(cluster, folder, jobs))
-            with Memory(airflow) as memory:
+            # Each look takes a tenth of a second of a processor.
+            with Memory(airflow, interval=5.0) as memory:
                 measured("(b) started from the triggerer", jobs, from_labs(airflow, folder, jobs, "auto"))
+            silent = from_labs(airflow, folder, jobs, "auto", push=False)
+            measured("(b2) as (b), without XComs of jobs", jobs, silent)
             alone = min(jobs, 1000)
             measured("(e) Airflow alone, no jobs", alone, airflow_alone(airflow, alone))
             if few:

@@ -79,11 +79,12 @@ def mark_all_done(lab: Path, base: Path) -> None:
 
 
 class Memory:
-    """The largest unique memory of each component of an Airflow, in bytes."""
+    """The largest unique memory of each component of an Airflow, in bytes, looked at every `interval` seconds."""
 
-    def __init__(self, instance: AirflowInstance) -> None:
+    def __init__(self, instance: AirflowInstance, *, interval: float = 1.0) -> None:
         self.largest: Counter[str] = Counter()
         self._instance = instance
+        self._interval = interval
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -96,7 +97,7 @@ class Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(1.0):
+        while not self._ended.wait(self._interval):
             for name, status in self._instance.status().items():
                 # Of the scheduler's children, the workers come and go: only it itself is meant.
                 used = _unique(status.pid, children=name != "scheduler")

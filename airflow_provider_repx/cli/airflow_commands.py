@@ -102,7 +102,11 @@ _CLEAR = ActionCommand(
     args=(
         RUN,
         DAG_RUN,
-        Arg(("-d", "--downstream"), action="store_true", help="Also the runs that depend on it, hard, in any number"),
+        Arg(
+            ("-d", "--downstream"),
+            action="store_true",
+            help="Also the runs that depend on it (hard), directly or through others",
+        ),
         Arg(("--dry-run",), action="store_true", help="Only say what would be cleared"),
         YES,
         LAB,
@@ -128,7 +132,7 @@ _DOCTOR = ActionCommand(
     name="doctor",
     help="Check everything that runs need",
     description="Check versions, nix, labs, targets, free space, Slurm, SSH, pools, DAGs and Airflow's own processes."
-    " Each line is ok, a warning, or an error with what to do. The exit code is 1 if something is broken.",
+    " Each line is ok, a warning, or broken, with what to do. The exit code is 1 if something is broken.",
     func=lazy_load_command(f"{_PACKAGE}.doctor.doctor"),
     args=(LAB, BASE_PATH, OUTPUT),
     epilog="Example:\n  airflow repx doctor",

@@ -203,7 +203,7 @@ def fail_tasks(dag_id: str, run_id: str, tasks: Mapping[str, Collection[int] | N
 
 
 def clear_dag_run(dag_id: str, run_id: str, *, dry_run: bool) -> int:
-    """Clear all tasks of a DAG run, so that Airflow goes through it again; how many tasks it are or would be."""
+    """Clear all tasks of a DAG run, so that Airflow goes through it again; how many tasks these are, or would be."""
     with create_session() as session:
         dag = _dag_of(session, dag_id, run_id)
         if dry_run:

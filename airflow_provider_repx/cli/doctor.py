@@ -79,8 +79,9 @@ def _of_airflow(labs: list[ChosenLab]) -> Iterator[Finding]:
         return
     # Loads Airflow's processes, which is not to be paid where there is no database.
     from airflow_provider_repx.cli.checks import airflow as checks  # noqa: PLC0415 - see above
+    from airflow_provider_repx.cli.checks.dag_files import check_dag_ids  # noqa: PLC0415 - see above
 
-    groups: list[Iterable[Finding]] = [checks.check_airflow(labs), checks.check_import_errors()]
+    groups: list[Iterable[Finding]] = [checks.check_airflow(labs), checks.check_import_errors(), check_dag_ids()]
     groups += [checks.check_dags(chosen) for chosen in labs]
     groups.append(checks.check_pools())
     for group in groups:

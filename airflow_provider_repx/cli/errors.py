@@ -6,13 +6,14 @@ interruption with Ctrl+C.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
-from typing import ParamSpec
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, cast
 
 from airflow_provider_repx.cli.logs import send_logs_to_stderr
 from airflow_provider_repx.cli.tables import one_line
@@ -49,7 +50,8 @@ def command(function: Callable[_P, int | None]) -> Callable[_P, None]:
         except KeyboardInterrupt:
             _end(_INTERRUPTED, "interrupted")
         except (CommandLineError, LabLookupError) as error:
-            _end(_USAGE, str(error), error)
+            elsewhere = _elsewhere(args, error)
+            _end(_USAGE, f"{str(error).removesuffix('.')}. {elsewhere}" if elsewhere else str(error), error)
         except (RepxError, OSError) as error:
             _end(_FAILURE, str(error), error)
         except Exception as error:
@@ -74,6 +76,19 @@ def _print_everything() -> None:
 def _end(code: int, message: str, error: Exception | None = None) -> None:
     print(f"[ERROR] {one_line(message)}", file=sys.stderr)
     raise SystemExit(code) from error
+
+
+def _elsewhere(arguments: Sequence[object], error: Exception) -> str:
+    """Where what a command line names is to be found, if not in the lab that it is about."""
+    from airflow_provider_repx.cli.labs import labs_with_runs  # noqa: PLC0415 - loaded only when something went wrong
+
+    if not isinstance(error, LabLookupError) or not arguments or not hasattr(arguments[0], "lab"):
+        return ""
+    try:
+        return labs_with_runs(cast("argparse.Namespace", arguments[0]))
+    except RepxError:
+        # The configuration of another lab; what went wrong with this one matters more.
+        return ""
 
 
 def _leave_quietly() -> None:

@@ -15,7 +15,8 @@ from airflow_provider_repx.cli.airflow_dags import (
     trigger_dag,
     watch_dag_run,
 )
-from airflow_provider_repx.cli.labs import ChosenLab
+from airflow_provider_repx.cli.failures import where_to_look
+from airflow_provider_repx.cli.labs import ChosenLab, lab_option
 from airflow_provider_repx.cli.progress import Watch
 from airflow_provider_repx.cli.run import Wish
 from airflow_provider_repx.cli.status import watch_of
@@ -40,7 +41,9 @@ def follow(
     After a failure, runs that depend on it are not triggered; without `--continue-on-failure` no other ones are either.
     Those under way are waited for. An interruption leaves them running, and says so.
     """
-    following = _Following(chosen, wishes, confs, arguments.continue_on_failure, arguments.output == "json")
+    following = _Following(
+        chosen, wishes, confs, lab_option(arguments), arguments.continue_on_failure, arguments.output == "json"
+    )
     try:
         following.run_all()
     except KeyboardInterrupt:
@@ -53,10 +56,11 @@ def follow(
 
 @dataclass
 class _State:
-    """What became of one wished run; `jobs` looks at the jobs of its DAG run."""
+    """What became of one wished run; `jobs` looks at the jobs of its DAG run, of which `failed_jobs` failed."""
 
     dag_run: DagRunView | None = None
     jobs: Watch | None = None
+    failed_jobs: int = 0
     skipped: str = ""
     shown: str = ""
     triggered_at: float = 0.0
@@ -74,6 +78,7 @@ class _Following:
     chosen: ChosenLab
     wishes: Sequence[Wish]
     confs: Mapping[str, Mapping[str, object]]
+    lab_option: str
     continue_on_failure: bool
     quiet: bool
     states: dict[str, _State] = field(init=False)
@@ -97,7 +102,7 @@ class _Following:
         active = [name for name, state in self.states.items() if state.dag_run is not None and not state.has_ended()]
         if active:
             told = clean(f"Still under way: {', '.join(active)}.")
-            print(f"{told} `airflow repx cancel RUN` ends them.", file=sys.stderr)
+            print(clean(f"{told} `airflow repx cancel RUN{self.lab_option}` ends them."), file=sys.stderr)
 
     def describe(self) -> list[dict[str, object]]:
         """What became of each run."""
@@ -144,19 +149,22 @@ class _Following:
         if state.dag_run.state == "queued" and not state.warned:
             self._warn(wish.run, state)
         if state.has_ended() and not state.has_succeeded():
-            self._say(wish.run, f"what failed: airflow repx list jobs {wish.run} --status failed")
+            for hint in where_to_look(state.dag_run, wish.run, self.lab_option, failed_jobs=state.failed_jobs):
+                self._say(wish.run, hint)
 
     def _jobs(self, wish: Wish, dag_run: DagRunView) -> str:
         state = self.states[wish.run]
         if dag_run.started is None:
             return ""
         if state.jobs is None:
-            state.jobs = watch_of(self.chosen, wish.run, dag_run).jobs
+            state.jobs = watch_of(self.chosen, wish.run, dag_run, from_its_start=True).jobs
         try:
-            return f", {state.jobs.look(fresh=not dag_run.active).line()}"
+            progress = state.jobs.look(fresh=not dag_run.active)
         except (StoreError, TransportError):
             # The store cannot be asked for now; the DAG run's state is known all the same.
             return ""
+        state.failed_jobs = progress.total("failed")
+        return f", {progress.line()}"
 
     def _warn(self, run: str, state: _State) -> None:
         if time.monotonic() - state.triggered_at < _PATIENCE_SECONDS:

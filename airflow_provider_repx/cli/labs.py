@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_repx.errors import CommandLineError, TargetError
+from airflow_provider_repx.errors import CommandLineError, RepxError, TargetError
 from airflow_provider_repx.execution.store import OutputStore
 from airflow_provider_repx.factory.names import airflow_id
 from airflow_provider_repx.factory.settings import LabSettings, configured_labs, lab_settings
@@ -21,7 +23,7 @@ from airflow_provider_repx.targets import ResourceRules, Target
 if TYPE_CHECKING:
     from airflow_provider_repx.plan import RunPlan
 
-__all__ = ["ChosenLab", "choose_lab", "known_labs"]
+__all__ = ["ChosenLab", "choose_lab", "known_labs", "lab_option", "labs_with_runs"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,26 @@ def choose_lab(arguments: argparse.Namespace) -> ChosenLab:
     if base_path is not None:
         settings = settings.model_copy(update={"base_path": Path(base_path).expanduser().absolute()})
     return ChosenLab(settings)
+
+
+def lab_option(arguments: argparse.Namespace) -> str:
+    """What a command that is printed as advice needs behind it to be about the same lab, quoted for a shell."""
+    return "" if arguments.lab is None else f" --lab {shlex.quote(arguments.lab)}"
+
+
+def labs_with_runs(arguments: argparse.Namespace) -> str:
+    """Which other known labs have the runs that a command line names, as a sentence; empty where none has."""
+    spec = getattr(arguments, "spec", None)
+    named = {getattr(arguments, "run", None), *(spec if isinstance(spec, list) else [spec])} - {None}
+    having: list[str] = []
+    for name, settings in known_labs().items():
+        if name == arguments.lab or isinstance(settings, TargetError):
+            continue
+        with contextlib.suppress(RepxError, OSError):
+            found = sorted(named.intersection(read_lab(settings.lab).run_names))
+            if found:
+                having.append(f"lab {name} has {' and '.join(found)}: add --lab {shlex.quote(name)}")
+    return f"But {'; '.join(having)}." if having else ""
 
 
 def known_labs() -> Mapping[str, LabSettings | TargetError]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,10 +58,22 @@ def list_jobs(arguments: argparse.Namespace) -> None:
         parameters=arguments.param,
         store=chosen.store if arguments.output_paths else None,
     )
+    if not entries:
+        print(f"There are no such jobs: {_asked(arguments)}.", file=sys.stderr)
     if arguments.group_by_stage:
         _print_sections(entries, columns)
     else:
         print_table([columns.header, *map(columns.row, entries)])
+
+
+def _asked(arguments: argparse.Namespace) -> str:
+    """Which jobs were asked for, in words."""
+    words = [f"of {arguments.spec}" if arguments.spec is not None else "of any run"]
+    if arguments.stage is not None:
+        words.append(f"of a stage with {arguments.stage!r} in its name")
+    if arguments.status:
+        words.append(f"with status {' or '.join(arguments.status)}")
+    return clean(", ".join(words))
 
 
 def _entries(lab: Lab, store: OutputStore, spec: str | None, *, with_parts: bool) -> Iterator[_Entry]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_repx.cli.errors import command
 from airflow_provider_repx.cli.find import require_jobs
-from airflow_provider_repx.cli.labs import ChosenLab, choose_lab
+from airflow_provider_repx.cli.labs import ChosenLab, choose_lab, lab_option
 from airflow_provider_repx.cli.progress import Progress, Watch, elapsed
-from airflow_provider_repx.cli.tables import print_json, print_table
+from airflow_provider_repx.cli.tables import clean, print_json, print_table
 from airflow_provider_repx.errors import CommandLineError
 
 if TYPE_CHECKING:
@@ -51,11 +51,26 @@ def status(arguments: argparse.Namespace) -> int:
         return 0
     if watch.note:
         print(watch.note, file=sys.stderr)
-    return _follow(watch) if arguments.follow else _print_once(watch)
+    code = _follow(watch) if arguments.follow else _print_once(watch)
+    _say_where_to_look(watch, lab_option(arguments))
+    return code
 
 
-def watch_of(chosen: ChosenLab, run: str, dag_run: DagRunView) -> RunWatch:
-    """Look at a DAG run and the jobs that it asks for, in the lab as it is now."""
+def _say_where_to_look(watch: RunWatch, lab: str) -> None:
+    """After a DAG run that failed."""
+    from airflow_provider_repx.cli.failures import where_to_look  # noqa: PLC0415 - needs Airflow's database
+
+    dag_run = watch.look_at_dag_run()
+    if dag_run.state == "failed":
+        for hint in where_to_look(dag_run, watch.run, lab, failed_jobs=watch.jobs.look(fresh=False).total("failed")):
+            print(clean(hint), file=sys.stderr)
+
+
+def watch_of(chosen: ChosenLab, run: str, dag_run: DagRunView, *, from_its_start: bool = False) -> RunWatch:
+    """Look at a DAG run and the jobs that it asks for, in the lab as it is now.
+
+    Failures of before an active DAG run do not count, nor, with `from_its_start`, those of before one that has ended.
+    """
     from airflow_provider_repx.cli.airflow_dags import watch_dag_run, xcom  # noqa: PLC0415 - needs Airflow's database
     from airflow_provider_repx.operators.base import LAB_ID_KEY, OPEN_LAB_TASK_ID  # noqa: PLC0415 - loads Airflow
 
@@ -67,7 +82,8 @@ def watch_of(chosen: ChosenLab, run: str, dag_run: DagRunView) -> RunWatch:
             " jobs are those of the lab as it is now."
         )
     wanted = require_jobs(chosen.lab.run(run), dag_run.conf.get("jobs") or [])
-    since = dag_run.started.timestamp() if dag_run.started is not None and dag_run.active else 0.0
+    started = dag_run.started if dag_run.active or from_its_start else None
+    since = started.timestamp() if started is not None else 0.0
     interval = _REMOTE_SECONDS if chosen.target.is_remote else 0.0
     jobs = Watch(chosen.lab.run(run), wanted, chosen.store, since, interval)
     return RunWatch(run, lambda: watch_dag_run(dag_run.dag_id, dag_run.run_id), jobs, note)

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from typing_extensions import Self
-
 from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.transport import Completed
 from airflow_provider_repx.hooks.reaching import connector
@@ -31,7 +29,7 @@ class Session:
         self.transport = connector(target).open()
         self._loop = asyncio.new_event_loop()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Session:  # noqa: PYI034 - `Self` needs Python 3.11, and nobody derives from this class
         return self
 
     def __exit__(self, *_: object) -> None:

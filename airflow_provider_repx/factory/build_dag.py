@@ -49,6 +49,8 @@ def build_lab_dag(dag_id: str, settings: LabSettings, whole_lab_dag_id: str) -> 
             out_link=settings.out_link or settings.lab,
             private_store=settings.private_store,
             allow_network=settings.allow_network,
+            # The next task reads what was built, whatever the default arguments say.
+            do_xcom_push=True,
         )
         build >> LabServedSensor(
             task_id="announce",

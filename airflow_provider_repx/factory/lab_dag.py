@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule
 
+from airflow_provider_repx.errors import PlanError
 from airflow_provider_repx.factory.documentation import describe_lab
 from airflow_provider_repx.factory.names import airflow_id
 from airflow_provider_repx.factory.params import continue_param, force_param, keep_params_on_dag, on_missing_param
-from airflow_provider_repx.factory.schedules import schedule_of
+from airflow_provider_repx.factory.schedules import active_runs_limit, schedule_of
 from airflow_provider_repx.factory.settings import LabSettings
 from airflow_provider_repx.lab import Lab
+from airflow_provider_repx.lab.graph import find_order
 from airflow_provider_repx.operators.base import OPEN_LAB_TASK_ID
 from airflow_provider_repx.operators.lab import LabSummaryOperator, RepxRunOperator, SelectRunsOperator
 from airflow_provider_repx.targets import Target
@@ -35,10 +37,12 @@ def build_whole_lab_dag(
     """
     schedule = schedule_of(settings.schedule, f"lab {settings.name!r}: schedule")
     tasks = {run: f"run_{airflow_id(run)}" for run in run_dag_ids}
+    hard = _hard_dependencies(lab, run_dag_ids)
     with DAG(
         dag_id=dag_id,
         description=f"All runs of RepX lab {settings.name}",
         schedule=schedule,
+        **active_runs_limit(schedule),
         catchup=False,
         is_paused_upon_creation=schedule is not None,
         doc_md=describe_lab(lab, settings, run_dag_ids),
@@ -67,15 +71,28 @@ def build_whole_lab_dag(
             for run, task_id in tasks.items()
         }
         for run, operator in operators.items():
-            hard = [item.run for item in lab.run(run).dependencies if item.kind == "hard"]
-            # A slice of a lab knows of upstream runs that are not in it.
-            upstream = [operators[other] for other in hard if other in operators]
-            (upstream or first) >> operator
+            ([operators[other] for other in hard[run]] or first) >> operator
         summary = LabSummaryOperator(task_id="summary", tasks=tasks, trigger_rule=TriggerRule.ALL_DONE, retries=0)
         first >> summary
         list(operators.values()) >> summary
     keep_params_on_dag(dag)
     return dag
+
+
+def _hard_dependencies(lab: Lab, runs: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """The runs that each run waits for; raises `PlanError` where they wait for each other, which would never end."""
+    hard = {
+        # A slice of a lab knows of upstream runs that are not in it.
+        run: [item.run for item in lab.run(run).dependencies if item.kind == "hard" and item.run in runs]
+        for run in runs
+    }
+    _, circle = find_order(hard, hard.__getitem__)
+    if circle:
+        raise PlanError(
+            f"{lab.path}: runs wait for each other in a circle: {' <- '.join((*circle, circle[0]))}. Make one of these"
+            " dependencies soft, or remove it, and build the lab again."
+        )
+    return hard
 
 
 def _params(lab: Lab, settings: LabSettings) -> dict[str, Any]:

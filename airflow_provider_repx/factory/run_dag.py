@@ -22,7 +22,7 @@ from airflow_provider_repx.factory.params import (
 )
 from airflow_provider_repx.factory.recorded_settings import recorded_settings
 from airflow_provider_repx.factory.scatter_gather import PartOperators, ScatterGatherTasks, build_scatter_gather
-from airflow_provider_repx.factory.schedules import schedule_of
+from airflow_provider_repx.factory.schedules import active_runs_limit, schedule_of
 from airflow_provider_repx.factory.settings import LabSettings
 from airflow_provider_repx.factory.slurm_tasks import slurm_parts, slurm_task, sync_before_jobs, sync_task
 from airflow_provider_repx.lab import JobId, Lab
@@ -151,6 +151,7 @@ def build_run_dag(
         dag_id=dag_id,
         description=f"Run {plan.run} of RepX lab {settings.name}",
         schedule=schedule,
+        **active_runs_limit(schedule),
         catchup=False,
         doc_md=describe_run(lab, lab.run(plan.run), plan, settings) if documented else None,
         tags=[tag[:_MAX_TAG] for tag in tags],

@@ -13,12 +13,13 @@ from airflow.timetables.base import Timetable
 
 from airflow_provider_repx.errors import TargetError
 
-__all__ = ["require_known_runs", "schedule_of"]
+__all__ = ["active_runs_limit", "require_known_runs", "schedule_of"]
 
 _ASSET = "asset:"
 _TIMETABLE = "timetable:"
+_CONTINUOUS = "@continuous"
 # Presets of Airflow's that do not stand for a cron expression.
-_NO_CRON = ("@once", "@continuous")
+_NO_CRON = ("@once", _CONTINUOUS)
 
 
 def schedule_of(value: Any, where: str) -> Any:
@@ -32,6 +33,9 @@ def schedule_of(value: Any, where: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [_one_of_several(item, where) for item in value] or None
     if not isinstance(value, str):
+        # What configuration may hold by mistake; Airflow would not say which lab, or which run, is meant.
+        if isinstance(value, (bool, int, float, dict)):
+            raise TargetError(f"{where}: {value!r} is no schedule. Give a cron expression in quotes, or a preset.")
         return value
     text = value.strip()
     if not text:
@@ -43,6 +47,12 @@ def schedule_of(value: Any, where: str) -> Any:
     if text not in _NO_CRON:
         _require_cron(text, where)
     return text
+
+
+def active_runs_limit(schedule: Any) -> dict[str, Any]:
+    """What a DAG needs beside `schedule`: Airflow refuses one that always begins anew without a limit."""
+    limit = 1 if schedule == _CONTINUOUS else getattr(schedule, "active_runs_limit", None)
+    return {} if limit is None else {"max_active_runs": limit}
 
 
 def require_known_runs(schedules: Mapping[str, Any], runs: Collection[str], lab: str) -> None:

@@ -92,6 +92,12 @@ class LabSettings(BaseModel):
     def _from_json(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) else value
 
+    @field_validator("schedule", "build_schedule", mode="before")
+    @classmethod
+    def _several_assets(cls, value: Any) -> Any:
+        # As configuration writes them; of any other text `schedule_of` knows what it means.
+        return json.loads(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+
     @field_validator("lab", "base_path", "config_file", "resources_file", "out_link", "private_store")
     @classmethod
     def _without_tilde(cls, path: Path | None) -> Path | None:

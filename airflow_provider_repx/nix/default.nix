@@ -50,6 +50,7 @@ let
     inherit
       calls
       errors
+      ordering
       pipeline
       values
       ;

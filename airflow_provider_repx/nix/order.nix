@@ -6,6 +6,7 @@ let
     deepSeq
     elem
     filter
+    foldl'
     head
     tail
     ;
@@ -34,6 +35,9 @@ let
       "${where}: the ${kind}s ${errors.quoted names} depend on each other in a circle";
 in
 {
+  # Each item once, where it comes first.
+  unique = foldl' (found: item: if elem item found then found else found ++ [ item ]) [ ];
+
   # `names` in order. `needs` are lists of names by name; `where` and `kind` (such as "stage") are for the message about
   # a circle.
   inOrder =

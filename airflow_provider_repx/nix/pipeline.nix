@@ -25,8 +25,6 @@ let
     tail
     ;
 
-  unique = foldl' (found: item: if elem item found then found else found ++ [ item ]) [ ];
-
   # How deep stages may be nested that a pipeline does not name.
   depthLimit = 500;
 
@@ -127,8 +125,6 @@ let
       };
 in
 {
-  inherit unique;
-
   evaluate =
     {
       pkgs,
@@ -181,7 +177,7 @@ in
           };
         }) nodes
       );
-      needs = builtins.mapAttrs (_: found: unique (map (item: item.stage) found)) items;
+      needs = builtins.mapAttrs (_: found: ordering.unique (map (item: item.stage) found)) items;
 
       describe =
         stageName:

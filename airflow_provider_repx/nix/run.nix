@@ -2,6 +2,7 @@
 {
   calls,
   errors,
+  ordering,
   pipeline,
   values,
 }:
@@ -198,7 +199,7 @@ in
       blueprint =
         if undeclared != [ ] then
           throw "${where}: params.${head undeclared} is declared by no stage of its pipelines${errors.suggestion (head undeclared) declared} (declared: ${
-            errors.listed (pipeline.unique (builtins.sort builtins.lessThan declared))
+            errors.listed (ordering.unique (builtins.sort builtins.lessThan declared))
           })"
         else
           {

@@ -109,8 +109,6 @@ let
     in
     if isList deps then map read deps else throw "${place}: deps must be a list, but it is ${errors.kind deps}";
 
-  unique = foldl' (found: item: if elem item found then found else found ++ [ item ]) [ ];
-
 in
 {
   # What does not depend on parameters: which executables there are, their scripts and packages.
@@ -153,7 +151,7 @@ in
       stepShapes = mapAttrs (name: resolved "step '${name}'") steps;
 
       dependencies = mapAttrs (name: _: dependenciesOf { inherit name steps where; }) steps;
-      needs = mapAttrs (_: items: unique (map (item: item.step) items)) dependencies;
+      needs = mapAttrs (_: items: ordering.unique (map (item: item.step) items)) dependencies;
       needed = concatLists (map (name: needs.${name}) stepNames);
       roots = filter (name: needs.${name} == [ ]) stepNames;
       sinks = filter (name: !(elem name needed)) stepNames;

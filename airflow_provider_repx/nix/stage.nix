@@ -333,5 +333,5 @@ let
     };
 in
 {
-  inherit evaluate hashModes;
+  inherit evaluate;
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_repx.claimants import claimant_of_instance
 from airflow_provider_repx.errors import LabChangedError, LabError, LabLookupError
 from airflow_provider_repx.execution.store import Claimant, OutputStore
 from airflow_provider_repx.hooks.stores import store_of
@@ -34,14 +35,7 @@ __all__ = [
 
 def claimant_of(context: Context) -> Claimant:
     """Who this try of a task instance is, for claims and logs."""
-    instance = context["ti"]
-    return Claimant(
-        dag_id=instance.dag_id,
-        run_id=instance.run_id,
-        task_id=instance.task_id,
-        map_index=-1 if instance.map_index is None else instance.map_index,
-        try_number=instance.try_number,
-    )
+    return claimant_of_instance(context["ti"])
 
 
 def lab_note(lab: Lab, lab_name: str) -> str:

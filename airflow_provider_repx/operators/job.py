@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TriggerRule
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from airflow_provider_repx.errors import JobCancelledError, JobFailedError, LabError
+from airflow_provider_repx.errors import JobCancelledError
 from airflow_provider_repx.execution.batches import BatchResult, LocalBatch
-from airflow_provider_repx.operators.base import RunTaskOperator, claimant_of
-from airflow_provider_repx.plan.instances import idle_instances
-from airflow_provider_repx.skipping import skip_task_instances
+from airflow_provider_repx.operators.base import claimant_of
+from airflow_provider_repx.operators.local import TOLD, LocalTaskOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,11 +22,8 @@ __all__ = ["RepxJobOperator"]
 _REMEMBERED_SECONDS = 5.0
 """How long Airflow's answer counts that no task of the DAG run has failed."""
 
-_TOLD = 5
-"""Failed jobs whose whole story is told in the task's error."""
 
-
-class RepxJobOperator(RunTaskOperator):
+class RepxJobOperator(LocalTaskOperator):
     """Run the jobs of one stage that fall to this task's map index, on this worker's machine.
 
     A job that is done in the store is reused. A job whose upstream jobs are not done is skipped. A job that fails is
@@ -36,23 +31,17 @@ class RepxJobOperator(RunTaskOperator):
     jobs runs as many at once as the plan says; each comes to its own end, and another try runs those not done.
 
     :param stage: the task id of the planned stage
-    :param gates: ids of the tasks that must have succeeded before any job of the run may start
-    :param retry_failed_jobs: also try jobs again that exited with an error
+
+    The other arguments are those of `LocalTaskOperator`.
     """
 
-    ui_color = "#dcefe0"
-    shallow_copy_attrs: Sequence[str] = (*RunTaskOperator.shallow_copy_attrs, "stage", "chain")
+    shallow_copy_attrs: Sequence[str] = (*LocalTaskOperator.shallow_copy_attrs, "stage", "chain")
 
-    def __init__(
-        self, *, stage: str, gates: Sequence[str] = (), retry_failed_jobs: bool = False, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, stage: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.gates = list(gates)
         self.stage = self.plan.stages[stage]
         self.chain = next(chain for chain in self.plan.chains if self.stage in chain.stages)
-        self.retry_failed_jobs = retry_failed_jobs
         self._batch: LocalBatch | None = None
-        self._killed = False
 
     def point_label(self, map_index: int) -> str:
         """What the UI shows instead of a map index: the parameters of its first point, and how many follow."""
@@ -60,7 +49,7 @@ class RepxJobOperator(RunTaskOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run or reuse each job; fail with all causes when any failed. Returns how many came to which end."""
-        self._require_gates(context)
+        self.require_gates(context)
         self.require_same_lab(context)
         self.require_same_plan(context)
         asked = self.asked(context)
@@ -78,41 +67,22 @@ class RepxJobOperator(RunTaskOperator):
             forced=asked.forced,
             parallel=self.stage.parallel,
         )
-        if not self._goes_on_after_failures(context):
+        if not self.goes_on_after_failures(context):
             batch.may_start = self._stops_at_failures(batch, context)
         self._batch = batch
-        if self._killed:
+        if self.killed:
             batch.stop()
         result = batch.settle()
-        if result.with_status("failed") and not (self._goes_on_after_failures(context) or self.retry_failed_jobs):
-            # Otherwise each of them would start a process, only to find that out.
-            self.log.info("continue_on_failure is false: tasks that have not begun are skipped")
-            skip_task_instances(idle_instances(self.plan, busy=()))
-        self._conclude(result)
+        self._conclude(result, context)
         jobs = [outcome.summary() for outcome in result.outcomes]
         # One XCom of a few hundred bytes, whatever the number of jobs; the store has the rest.
         return result.counts | ({"job": jobs[0]} if len(jobs) == 1 else {})
 
     def on_kill(self) -> None:
         """Start no further job, and end the processes of those that are running; they then end as cancelled."""
-        self._killed = True
+        self.killed = True
         if self._batch is not None:
             self._batch.stop()
-
-    def _require_gates(self, context: Context) -> None:
-        """Skip a task that runs whatever became of the tasks before it, when a gate before them did not open."""
-        if self.trigger_rule == TriggerRule.ALL_SUCCESS or not self.gates:
-            return
-        instance = context["ti"]
-        passed = instance.get_ti_count(
-            dag_id=instance.dag_id, run_ids=[instance.run_id], task_ids=self.gates, states=["success"]
-        )
-        if passed < len(self.gates):
-            raise AirflowSkipException(f"Not every one of these has succeeded: {', '.join(self.gates)}.")
-
-    @staticmethod
-    def _goes_on_after_failures(context: Context) -> bool:
-        return bool(context["params"].get("continue_on_failure", True))
 
     def _stops_at_failures(self, batch: LocalBatch, context: Context) -> Callable[[], bool]:
         """A question whether no job has failed, of this task or of another one; asks Airflow every few seconds."""
@@ -124,44 +94,24 @@ class RepxJobOperator(RunTaskOperator):
             nonlocal asked, failed
             with lock:
                 if not failed and time.monotonic() - asked >= _REMEMBERED_SECONDS:
-                    failed = self._has_failures(context)
+                    failed = self.has_failures(context)
                     asked = time.monotonic()
                 return not (failed or batch.has_failures)
 
         return may_start
 
-    def _has_failures(self, context: Context) -> bool:
-        # Of tasks with jobs only: when some are cleared, `summary` may still show the failure of before.
-        instance = context["ti"]
-        failures = instance.get_ti_count(
-            dag_id=instance.dag_id, run_ids=[instance.run_id], task_ids=list(self.plan.task_ids), states=["failed"]
-        )
-        return bool(failures)
-
-    def _conclude(self, result: BatchResult) -> None:
+    def _conclude(self, result: BatchResult, context: Context) -> None:
         """Raise what the task is to end with, unless every job is done."""
-        failed = result.with_status("failed")
-        if failed:
-            text = "\n\n".join(outcome.describe() for outcome in failed[:_TOLD])
-            if len(failed) > _TOLD:
-                text += f"\n\n… and {len(failed) - _TOLD} more that failed; see above."
-            error = JobFailedError(text)
-            if self.retry_failed_jobs:
-                raise error
-            raise AirflowFailException(text) from error
-        if result.errors:
-            errors = list(result.errors.values())
-            # A lab does not change: another try would find the same.
-            if all(isinstance(error, LabError) for error in errors):
-                raise AirflowFailException("\n".join(map(str, errors[:_TOLD]))) from errors[0]
-            raise errors[0]
+        self.raise_failed(context, result.with_status("failed"))
+        self.raise_errors(tuple(result.errors.values()))
         cancelled = result.with_status("cancelled")
         if cancelled or result.left:
             ended = len(result.outcomes) - len(cancelled)
-            words = [outcome.describe() for outcome in cancelled[:_TOLD]]
-            words.append(
-                f"stopped on request when {ended} of {ended + len(cancelled) + len(result.left)} jobs had ended"
-            )
+            words = [outcome.describe() for outcome in cancelled[:TOLD]]
+            if self.killed:
+                words.append(
+                    f"stopped on request when {ended} of {ended + len(cancelled) + len(result.left)} jobs had ended"
+                )
             raise JobCancelledError("\n".join(words))
         if result.skipped:
             number = len(result.skipped)

@@ -101,7 +101,8 @@ class OpenLabOperator(RunTaskOperator):
                 error = LabChangedError(
                     f"Airflow made this DAG run from another build of lab {self.lab_name!r} than the one that is"
                     f" there now ({self.lab.path}): task {task_id} has {scheduled} instances, not"
-                    f" {width}. Nothing was run. Airflow has not read the new build yet: trigger the DAG"
-                    " again in a minute, or serve the lab through RepxLabBundle."
+                    f" {width}. Nothing was run. Airflow has not read the new build yet: run"
+                    " `airflow dags reserialize` (or wait until it reads DAG files by itself), then trigger the DAG"
+                    " again; or serve the lab through RepxLabBundle."
                 )
                 raise AirflowFailException(str(error)) from error

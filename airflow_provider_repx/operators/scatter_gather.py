@@ -82,9 +82,13 @@ class ScatterOperator(PartOperator):
 class BranchesOperator(PartOperator):
     """Find out which branches are to be run, and give each its work item.
 
-    Returns the bundles of branches that the steps are mapped over: those branches that are not done, or all of them in
+    Returns the bundles of branches that the steps are mapped over: those branches that are not done, or all of them
     where the job is forced. Where there are more than a DAG run can hold, a bundle has several.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        # What is returned is not for people alone, so no default argument of the DAG may keep it from being pushed.
+        super().__init__(**kwargs | {"do_xcom_push": True})
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Look at the work items of each job whose scatter is done."""
@@ -134,9 +138,9 @@ class StepOperator(PartOperator):
         self.step = step
         self._bundle: Bundle | None = None
 
-    def branch_label(self, context_or_instance: Any) -> str:
+    def branch_label(self, instance: Any) -> str:
         """What the UI shows instead of a map index: the first branch, and how many follow."""
-        return self._bundle_of(context_or_instance).label
+        return self._bundle_of(instance).label
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Run or reuse the step in each branch; what a single branch fails of is this task's failure.

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["RunSummaryOperator"]
 
 
+_ENDS = {
+    JobEnd.FAILED: "failed",
+    JobEnd.CANCELLED: "stopped",
+    JobEnd.RUNNING: "still run by somebody else",
+    JobEnd.SKIPPED: "not started",
+}
+
+
 class RunSummaryOperator(RunTaskOperator):
     """Succeed if and only if every wanted job is done in the store; say what is not, and where to look.
 
@@ -93,9 +101,9 @@ class RunSummaryOperator(RunTaskOperator):
         return report_on(gather_facts(request))
 
     def _verdict(self, report: RunReport) -> str:
-        failed, skipped = report.count(JobEnd.FAILED), report.count(JobEnd.SKIPPED)
+        # Beginning with a name, so that it also reads well behind a word like "because of".
+        told = ", ".join(f"{report.count(end)} {words}" for end, words in _ENDS.items() if report.count(end))
         return (
-            f"{report.jobs - report.succeeded} of {report.jobs} jobs of run {self.plan.run!r} are not done: {failed}"
-            f" failed, {skipped} did not start. They are listed above, those that failed with their logs. Fix the cause"
-            " and trigger the DAG again: jobs that are done are reused."
+            f"run {self.plan.run!r}: {told}, of {report.jobs} jobs in all. They are listed above, those that failed"
+            " with their logs. Fix the cause and trigger the DAG again: jobs that are done are reused."
         )

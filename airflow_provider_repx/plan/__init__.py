@@ -15,7 +15,6 @@ from airflow_provider_repx.plan.options import PlanOptions
 from airflow_provider_repx.plan.packing import Chunk
 from airflow_provider_repx.plan.planner import plan_run
 from airflow_provider_repx.plan.slots import pool_limit
-from airflow_provider_repx.plan.summary import StageRow, describe, markdown_table
 
 __all__ = [
     "Chain",
@@ -27,9 +26,6 @@ __all__ = [
     "PlannedStep",
     "PoolPlan",
     "RunPlan",
-    "StageRow",
-    "describe",
-    "markdown_table",
     "plan_run",
     "pool_limit",
 ]

@@ -13,7 +13,7 @@ from airflow_provider_repx.plan.labels import Parameters, labeled
 from airflow_provider_repx.plan.links import LinkedStages
 from airflow_provider_repx.plan.models import Chain, PlannedScatterGather, PlannedStage
 from airflow_provider_repx.plan.names import UniqueIds, group_id_for
-from airflow_provider_repx.plan.packing import Packing, PoolShare
+from airflow_provider_repx.plan.packing import Packing, SlotDemand
 from airflow_provider_repx.plan.scatter_gather import (
     Fan,
     branch_width,
@@ -48,15 +48,15 @@ class Limits:
         return Extent(
             len(part.points),
             len(part.stages),
-            self.packing.least(len(part.points), map(self._pool_share, part.shares), limits),
+            self.packing.least(len(part.points), map(self._demand, part.shares), limits),
         )
 
     def parallel(self, chunk: int, share: Share) -> int:
         """How many jobs a task with `chunk` points runs at once."""
-        return self.packing.parallel(chunk, self._pool_share(share))
+        return self.packing.parallel(chunk, self._demand(share))
 
-    def _pool_share(self, share: Share) -> PoolShare:
-        return PoolShare(share.slots, self.pool_slots.get(share.pool))
+    def _demand(self, share: Share) -> SlotDemand:
+        return SlotDemand(share.slots, self.pool_slots.get(share.pool))
 
 
 @dataclass(frozen=True)

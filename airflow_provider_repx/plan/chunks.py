@@ -47,7 +47,7 @@ def chunk_sizes(chains: Sequence[Extent], *, max_mapped: int, max_task_instances
     if total(1) > max_task_instances:
         raise PlanError(
             f"run {run}: has {total(1)} tasks, more than the {max_task_instances} task instances that one DAG run may "
-            f"hold. Divide the run, or raise max_task_instances."
+            f"hold. Divide the run into several."
         )
     fits, too_wide = 1, max_mapped + 1
     while too_wide - fits > 1:

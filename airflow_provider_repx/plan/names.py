@@ -12,7 +12,7 @@ __all__ = ["Nameable", "UniqueIds", "group_id_for", "task_ids"]
 MAX_LENGTH = 120
 """Characters of an id. A task in a group is known by both ids joined, and Airflow allows 250 for the two together."""
 
-_RESERVED = frozenset({"open_lab", "summary"})
+_RESERVED = frozenset({"open_lab", "summary", "sync"})
 _RESERVED_PREFIX = "wait_for_"
 _FORBIDDEN_IN_TASK = re.compile(r"[^A-Za-z0-9_.-]+")
 _FORBIDDEN_IN_GROUP = re.compile(r"[^A-Za-z0-9_-]+")

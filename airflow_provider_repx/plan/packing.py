@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-__all__ = ["Chunk", "Packing", "PoolShare"]
+__all__ = ["Chunk", "Packing", "SlotDemand"]
 
 Chunk: TypeAlias = Literal["auto"] | Annotated[int, Field(ge=1)]
 """What users ask for: so many points per task, or `auto`."""
@@ -32,7 +32,7 @@ _PART_OF_POOL = 4
 
 
 @dataclass(frozen=True)
-class PoolShare:
+class SlotDemand:
     """What one job of a stage takes: `slots` of a pool that has `pool_slots` (`None`: not known)."""
 
     slots: int
@@ -56,7 +56,7 @@ class Packing:
     chunk: Chunk = 1
     in_parallel: bool = False
 
-    def least(self, points: int, shares: Iterable[PoolShare], time_limits: Iterable[int | None]) -> int:
+    def least(self, points: int, shares: Iterable[SlotDemand], time_limits: Iterable[int | None]) -> int:
         """How many points of a chain one task takes at least.
 
         `shares` are those of the chain's stages, `time_limits` the distinct ones of its jobs in seconds. `auto` packs
@@ -73,7 +73,7 @@ class Packing:
             wanted = min(wanted, max(1, _LONGEST * widest.at_once // longest))
         return wanted
 
-    def parallel(self, chunk: int, share: PoolShare) -> int:
+    def parallel(self, chunk: int, share: SlotDemand) -> int:
         """How many jobs of a stage a task with `chunk` points runs at once: as many as fit in full rounds."""
         if not self.in_parallel or chunk == 1:
             return 1

@@ -19,7 +19,6 @@ from airflow_provider_repx.targets.resources import (
     load_resource_rules,
     resolve,
     resolve_executable,
-    resource_file_paths,
 )
 from airflow_provider_repx.targets.support import require_supported
 
@@ -43,6 +42,5 @@ __all__ = [
     "require_supported",
     "resolve",
     "resolve_executable",
-    "resource_file_paths",
     "with_host_capacity",
 ]

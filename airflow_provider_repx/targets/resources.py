@@ -8,7 +8,6 @@ itself. No maximum is ever taken and nothing flows from upstream jobs here.
 from __future__ import annotations
 
 import fnmatch
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
@@ -31,7 +30,6 @@ __all__ = [
     "load_resource_rules",
     "resolve",
     "resolve_executable",
-    "resource_file_paths",
 ]
 
 
@@ -130,16 +128,6 @@ def resolve_executable(rules: ResourceRules, target_name: str, job_id: str, job:
         for settings in (rules.default_worker_resources, own, *workers[-1:]):
             result = result.overridden_by(settings) if settings is not None else result
     return Resources(result.mem, result.cpus, result.time, result.partition, result.sbatch_opts or ())
-
-
-def resource_file_paths(explicit: Path | None = None) -> tuple[Path, ...]:
-    """The `resources.toml` files that apply, weakest first: the user's, the current folder's, the one given.
-
-    The first two count only where they exist. The one given has to exist, which `load_resource_rules` finds out.
-    """
-    user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "repx" / "resources.toml"
-    found = [path for path in (user, Path("resources.toml")) if path.is_file()]
-    return (*found, explicit) if explicit is not None else tuple(found)
 
 
 def load_resource_rules(paths: Iterable[Path]) -> ResourceRules:

@@ -7,7 +7,18 @@ import pytest
 
 pytestmark = pytest.mark.unit
 
-_BELOW_AIRFLOW = ("errors", "lab", "building", "targets", "plan", "execution.store", "execution.jobs")
+_BELOW_AIRFLOW = (
+    "errors",
+    "lab",
+    "building",
+    "targets",
+    "plan",
+    "execution.transport.ssh",
+    "execution.store",
+    "execution.jobs",
+    "execution.slurm",
+    "execution.reports",
+)
 
 
 @pytest.mark.parametrize("floor", _BELOW_AIRFLOW)

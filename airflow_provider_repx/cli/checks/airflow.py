@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
 
 import psutil
 from airflow.api.common.airflow_health import get_airflow_health
@@ -15,12 +16,14 @@ from sqlalchemy import select
 
 from airflow_provider_repx.cli.checks.finding import Finding, broken, ok, warning
 from airflow_provider_repx.cli.labs import ChosenLab
+from airflow_provider_repx.cli.tables import counted
 from airflow_provider_repx.listeners import known_pools
 from airflow_provider_repx.pools import planned_changes
 
 __all__ = ["check_airflow", "check_dags", "check_import_errors", "check_pools"]
 
 _COMMANDS = {"scheduler": "scheduler", "triggerer": "triggerer", "dag_processor": "dag-processor"}
+_MINUTE = 60
 _SPARE_FILES = 200
 """Open files of a triggerer besides one for each waiting job."""
 
@@ -37,10 +40,17 @@ def check_airflow(labs: Sequence[ChosenLab]) -> Iterator[Finding]:
     for name, command in _COMMANDS.items():
         entry = health[name]
         if entry["status"] == "healthy":
-            yield ok(command, f"last heartbeat {entry[f'latest_{name}_heartbeat']}")
+            yield ok(command, f"last heartbeat {_ago(entry[f'latest_{name}_heartbeat'])}")
         else:
             yield broken(command, f"none has given a sign of life lately; start `airflow {command}`")
     yield from _check_triggerer(labs)
+
+
+def _ago(moment: str) -> str:
+    """How long ago a moment in ISO format was, such as ``3 s ago``."""
+    passed = datetime.now(timezone.utc) - datetime.fromisoformat(moment)
+    seconds = max(0, round(passed.total_seconds()))
+    return f"{seconds} s ago" if seconds < _MINUTE else f"{seconds // _MINUTE} min ago"
 
 
 def _check_triggerer(labs: Sequence[ChosenLab]) -> Iterator[Finding]:
@@ -60,8 +70,8 @@ def _check_triggerer(labs: Sequence[ChosenLab]) -> Iterator[Finding]:
         if chosen.target.scheduler == "slurm" and widest > capacity:
             yield warning(
                 "triggerer limits",
-                f"lab {chosen.name}: a run has {widest} jobs, of which {capacity} can wait at once: raise [triggerer]"
-                " capacity, or start more triggerers",
+                f"lab {chosen.name}: a run has {counted(widest, 'job')}, of which {capacity} can wait at once:"
+                " raise [triggerer] capacity, or start more triggerers",
             )
 
 
@@ -109,7 +119,7 @@ def check_dags(chosen: ChosenLab) -> Iterator[Finding]:
             subject, f"paused, so they stay queued when triggered: {', '.join(paused)}; `airflow dags unpause DAG_ID`"
         )
     if not missing and not paused:
-        yield ok(subject, f"{len(wanted)} known, none paused")
+        yield ok(subject, f"{counted(len(wanted), 'DAG')} known, none paused")
 
 
 def check_pools() -> Iterator[Finding]:
@@ -121,7 +131,7 @@ def check_pools() -> Iterator[Finding]:
             f"to be done: {change}. The scheduler does it when a DAG run starts; or run `airflow repx pools --apply`",
         )
     for plan in wanted:
-        size = "of unknown size" if plan.slots is None else f"{plan.slots} slots"
+        size = "of unknown size" if plan.slots is None else counted(plan.slots, "slot")
         yield ok("pools", f"{plan.name}: {size} ({plan.description})")
     if not wanted:
         yield warning("pools", "no DAG of a lab asks for a pool yet")

@@ -11,6 +11,7 @@ from airflow_provider_repx.cli.checks.cluster import check_machine, check_slurm
 from airflow_provider_repx.cli.checks.finding import Finding, broken, ok, warning
 from airflow_provider_repx.cli.checks.space import LITTLE_SPACE, round_amount
 from airflow_provider_repx.cli.labs import ChosenLab
+from airflow_provider_repx.cli.tables import counted
 from airflow_provider_repx.cli.there import Session, machine_of
 from airflow_provider_repx.errors import RepxError
 from airflow_provider_repx.execution.store.listing import existing_jobs
@@ -28,7 +29,7 @@ def check_lab(chosen: ChosenLab) -> Iterator[Finding]:
     except RepxError as error:
         yield broken(subject, str(error))
         return
-    text = f"{len(lab.run_names)} runs, {jobs} jobs, id {lab.lab_id}, {chosen.settings.lab}"
+    text = f"{counted(len(lab.run_names), 'run')}, {counted(jobs, 'job')}, id {lab.lab_id}, {chosen.settings.lab}"
     if lab.is_directory:
         yield ok(subject, text)
     else:
@@ -95,7 +96,7 @@ def _check_base_path(base_path: Path, subject: str) -> Iterator[Finding]:
     except (OSError, RepxError) as error:
         yield broken(subject, f"{base_path} cannot be used: {error}. Choose another `base_path`, or repair this one")
         return
-    text = f"{base_path}: {jobs} jobs, {round_amount(free)} free"
+    text = f"{base_path}: {counted(jobs, 'job')}, {round_amount(free)} free"
     if free < LITTLE_SPACE:
         yield warning(subject, f"{text}: that is little. Make room, or choose another `base_path`")
     elif existing != base_path:

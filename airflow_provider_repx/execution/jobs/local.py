@@ -33,7 +33,14 @@ from airflow_provider_repx.execution.jobs.outcome import JobOutcome, describe_ex
 from airflow_provider_repx.execution.jobs.processes import job_processes, terminate_job
 from airflow_provider_repx.execution.jobs.request import JobRequest
 from airflow_provider_repx.execution.jobs.shipping import ship_runner
-from airflow_provider_repx.execution.jobs.start import is_outdated, items_problem, make_ready, mark_failed, prepare
+from airflow_provider_repx.execution.jobs.start import (
+    Inputs,
+    is_outdated,
+    items_problem,
+    make_ready,
+    mark_failed,
+    prepare,
+)
 from airflow_provider_repx.execution.jobs.supervision import Launch, supervise
 from airflow_provider_repx.execution.store import (
     Claim,
@@ -290,6 +297,7 @@ class _LocalJob:
 
     def _execute(self, claim: Claim) -> JobOutcome:
         prepared = prepare(self._request)
+        inputs = Inputs(prepared)
         launch = self._launch(prepared, claim)
         make_ready(self._request.store, prepared)
         _log.info("running %s; logs: %s and %s", self._unit, self._paths.stderr, self._paths.stdout)
@@ -299,6 +307,9 @@ class _LocalJob:
             settle_markers(self._paths, attempt)
             if problem := items_problem(self._request.store, prepared):
                 attempt = reject(self._paths, attempt, problem)
+            elif problem := inputs.problem():
+                # No fault of the job's own: another try is right, and nothing says that it failed.
+                attempt = reject(self._paths, attempt, problem, outcome="cancelled")
         if attempt.outcome == "failed":
             mark_failed(prepared)
         if attempt.outcome != "cancelled" and self._unit.is_whole_job:

@@ -21,7 +21,29 @@ from airflow_provider_repx.lab.models import Job, Run
 if TYPE_CHECKING:
     from airflow_provider_repx.execution.jobs.request import JobRequest
 
-__all__ = ["is_outdated", "items_problem", "make_ready", "mark_failed", "prepare"]
+__all__ = ["Inputs", "is_outdated", "items_problem", "make_ready", "mark_failed", "prepare"]
+
+
+class Inputs:
+    """What a simple job reads, as it was found before its script began.
+
+    Somebody else may force one of the producers meanwhile: its files are then written again while they are being read,
+    and half of one may have been taken for the whole. Parts of a scatter-gather job are told by `is_outdated`.
+    """
+
+    def __init__(self, prepared: PreparedUnit) -> None:
+        needs = prepared.needs if prepared.unit.part == "main" else ()
+        self._found = {need: _identity(need.success) for need in needs}
+
+    def problem(self) -> str:
+        """Which producers have been run again since; empty where none has."""
+        changed = [need.root.name for need, found in self._found.items() if _identity(need.success) != found]
+        if not changed:
+            return ""
+        return (
+            f"what it reads was made anew while it ran ({', '.join(changed)}), by a DAG run with `force` or by RepX, so"
+            " its results may come from half-written files and do not count: it has to run again"
+        )
 
 
 def prepare(request: JobRequest) -> PreparedUnit:
@@ -127,3 +149,12 @@ def _modified(path: Path) -> int | None:
         return path.stat().st_mtime_ns
     except OSError:
         return None
+
+
+def _identity(marker: Path) -> tuple[int, int] | None:
+    """What tells a marker from one written later in its place, without comparing clocks; `None` without one."""
+    try:
+        status = marker.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

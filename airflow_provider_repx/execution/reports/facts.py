@@ -54,6 +54,7 @@ class JobFacts:
         asked_cpu_seconds: The CPUs that it asked for, times how long they were taken, summed over its parts.
         peak_memory: Resident memory in bytes, where somebody could tell.
         hit: The limit that ended it: ``time`` or ``memory``; empty for none.
+        label: What the plan shows of it beside its task: the values that tell it from other jobs.
 
     """
 
@@ -70,8 +71,11 @@ class JobFacts:
     asked_cpu_seconds: float = 0.0
     peak_memory: int | None = None
     hit: str = ""
+    label: str | None = None
 
     @property
     def description(self) -> str:
-        """Its parameters, or its id where it has none."""
+        """What tells it from the other jobs of its stage; without a plan's label its parameters, else its id."""
+        if self.label is not None:
+            return self.label
         return ", ".join(f"{name}={value}" for name, value in self.parameters.items()) or self.job_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +68,7 @@ class _Gathering:
         self._parts = PartRecords(request.store, self._run, self._statuses, self._order)
         self._parameters = effective_parameters(self._run)
         self._task_ids = {job_id: task_id for task_id, jobs in request.plan.jobs_of.items() for job_id in jobs}
+        self._labels = _labels_of(request.plan)
         self._resources: dict[object, Resources] = {}
         self._ends: dict[JobId, JobEnd] = {}
 
@@ -87,6 +89,7 @@ class _Gathering:
             task_id=self._task_ids.get(job_id, ""),
             end=end,
             parameters=self._parameters[job_id],
+            label=self._labels.get(job_id),
             asked=self._asked(job_id),
             cause="" if end.is_done else self._cause(job_id, end, attempt),
             log=None if end is JobEnd.SKIPPED else self._log(job_id, end),
@@ -184,6 +187,20 @@ class _Costs:
             self.asked + (cpus or 1) * attempt.seconds,
             max((size for size in (self.peak_memory, attempt.peak_memory) if size), default=None),
         )
+
+
+def _labels_of(plan: RunPlan) -> Mapping[JobId, str]:
+    """What users see of each job beside its task: the values that tell it from others; nothing where it is alone."""
+    labels = {
+        job: label
+        for chain in plan.chains
+        for stage in chain.stages
+        for job, label in zip(stage.jobs, chain.labels, strict=True)
+    }
+    for group in plan.scatter_gathers:
+        own = [label or group.label for label in group.labels]
+        labels |= dict(zip(group.jobs, own, strict=True))
+    return labels
 
 
 def _limit_hit(attempt: Attempt) -> str:

@@ -92,7 +92,8 @@ def _listed(jobs: Sequence[JobFacts], end: JobEnd) -> Iterator[str]:
         for (task_id, cause), number in causes.most_common(_CAUSES):
             yield f"  {number} of {task_id}: {cause}"
     for job in jobs[:_SHOWN]:
-        yield f"  {job.task_id}: {_cut(job.description, _DESCRIPTION_LENGTH)}"
+        description = _cut(job.description, _DESCRIPTION_LENGTH)
+        yield f"  {job.task_id}: {description}" if description else f"  {job.task_id}"
         yield f"      {_cut(job.cause, _CAUSE_LENGTH)}"
         yield f"      job {job.job_id}" + (f", log {job.log}" if job.log is not None else "")
     if len(jobs) > _SHOWN:

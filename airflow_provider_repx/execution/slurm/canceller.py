@@ -11,7 +11,7 @@ from airflow_provider_repx.execution.slurm.clock import Clock
 from airflow_provider_repx.execution.slurm.elements import Element, watched_element
 from airflow_provider_repx.execution.slurm.job import JobKey
 from airflow_provider_repx.execution.slurm.queries import SlurmQueries
-from airflow_provider_repx.execution.slurm.target import Question, Settled, Target
+from airflow_provider_repx.execution.slurm.target import Question, Settled, TargetFiles
 from airflow_provider_repx.execution.slurm.watcher import Watcher
 from airflow_provider_repx.execution.store.claimant import ClaimRecord
 
@@ -27,7 +27,7 @@ class Canceller:
     Its methods raise `SlurmUnavailableError`, `SlurmError`, `StoreError` or `TransportError`.
     """
 
-    def __init__(self, queries: SlurmQueries, target: Target, watcher: Watcher, clock: Clock) -> None:
+    def __init__(self, queries: SlurmQueries, target: TargetFiles, watcher: Watcher, clock: Clock) -> None:
         self._queries = queries
         self._target = target
         self._watcher = watcher

@@ -24,7 +24,7 @@ from airflow_provider_repx.execution.slurm.settings import SlurmSettings
 from airflow_provider_repx.execution.slurm.settlement import Settlement
 from airflow_provider_repx.execution.slurm.statistics import Statistics
 from airflow_provider_repx.execution.slurm.submitter import Submitter
-from airflow_provider_repx.execution.slurm.target import Look, Question, Settled, Target
+from airflow_provider_repx.execution.slurm.target import Look, Question, Settled, TargetFiles
 from airflow_provider_repx.execution.slurm.watcher import Watcher
 from airflow_provider_repx.execution.transport import Transport
 
@@ -49,7 +49,7 @@ class SlurmCluster:
         self.clock: Clock = clock or SystemClock()
         self.transport = transport
         self._counts: Counter[str] = Counter()
-        self._target = Target(settings, transport, self._count)
+        self._target = TargetFiles(settings, transport, self._count)
         self._queries = SlurmQueries(settings, transport, self._count, self.clock)
         settlement = Settlement(settings, self._queries, self._target, self.clock)
         self._watcher = Watcher(settings, self._queries, self._target, settlement, self.clock)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_repx.errors import SlurmSubmissionError
 from airflow_provider_repx.execution.slurm.options import parse_options
+from airflow_provider_repx.lab.units import format_time
 
 if TYPE_CHECKING:
     from airflow_provider_repx.targets import Resources, SlurmDefaults
 
-__all__ = ["Directives", "format_memory", "format_time"]
+__all__ = ["Directives", "format_memory"]
 
 _KIB = 1024
 _PLAIN = re.compile(r"[A-Za-z0-9_.,:=@%+*/&|!()\[\]~^-]+")
@@ -68,13 +69,6 @@ def format_memory(amount: int) -> str:
             return f"{kib}{unit}"
         kib //= _KIB
     return f"{kib}T"
-
-
-def format_time(seconds: int) -> str:
-    """Seconds as Slurm takes them: ``D-HH:MM:SS`` or ``HH:MM:SS``. Slurm itself rounds up to minutes."""
-    days, rest = divmod(max(1, seconds), 86400)
-    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
-    return f"{days}-{clock}" if days else clock
 
 
 def _directive(name: str, value: str | None) -> str:

@@ -17,10 +17,11 @@ from airflow_provider_repx.execution.slurm.queries import SlurmQueries
 from airflow_provider_repx.execution.slurm.script import ArrayElement, array_index, batch_script
 from airflow_provider_repx.execution.slurm.settings import SlurmSettings
 from airflow_provider_repx.execution.slurm.submitter import Submitter
-from airflow_provider_repx.execution.slurm.target import NewClaim, Target
+from airflow_provider_repx.execution.slurm.target import NewClaim, TargetFiles
 from airflow_provider_repx.execution.store.claimant import ClaimRecord
 from airflow_provider_repx.execution.store.completion import Completion
 from airflow_provider_repx.execution.transport import storage_error
+from airflow_provider_repx.lab.models import JobId
 
 __all__ = ["Launch", "Launcher"]
 
@@ -44,7 +45,9 @@ class Launch:
 class Launcher:
     """Claims batches of jobs and hands them on as arrays."""
 
-    def __init__(self, settings: SlurmSettings, queries: SlurmQueries, target: Target, submitter: Submitter) -> None:
+    def __init__(
+        self, settings: SlurmSettings, queries: SlurmQueries, target: TargetFiles, submitter: Submitter
+    ) -> None:
         self._settings = settings
         self._queries = queries
         self._target = target
@@ -165,6 +168,6 @@ def _outdated(job: SlurmJob, base_path: Path) -> list[str]:
     own = [job.paths] if job.completes is not None else []
     for paths in (*own, *job.outdates):
         is_job = paths.root.parent == base_path / "outputs"
-        line = Completion(paths.root.name, succeeded=False).to_line().strip() if is_job else ""  # type: ignore[arg-type]
+        line = Completion(JobId(paths.root.name), succeeded=False).to_line().strip() if is_job else ""
         fields += [str(paths.root), line]
     return fields

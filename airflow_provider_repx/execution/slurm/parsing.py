@@ -11,7 +11,6 @@ from airflow_provider_repx.execution.slurm.states import state_word
 
 __all__ = [
     "QUEUE_FORMAT",
-    "ElementId",
     "EndedElement",
     "QueuedElement",
     "expand_indices",
@@ -49,14 +48,6 @@ class QueuedElement:
     def slurm_id(self) -> str:
         """As Slurm's commands take it."""
         return f"{self.array_id}_{self.index}"
-
-
-@dataclass(frozen=True)
-class ElementId:
-    """An element, by its array's job number or name."""
-
-    array: str
-    index: int
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from airflow_provider_repx.execution.slurm.parsing import EndedElement
 from airflow_provider_repx.execution.slurm.queries import SlurmQueries
 from airflow_provider_repx.execution.slurm.settings import SlurmSettings
 from airflow_provider_repx.execution.slurm.states import Ending, explain_ending, is_live
-from airflow_provider_repx.execution.slurm.target import Look, Question, Target
+from airflow_provider_repx.execution.slurm.target import Look, Question, TargetFiles
 
 __all__ = ["Settlement"]
 
@@ -30,7 +30,7 @@ _MAY_LEAVE_A_LATE_RECORD = frozenset({"COMPLETED", "FAILED"})
 class Settlement:
     """Settles elements in batches: one look at the store for all, one question to Slurm for what that leaves open."""
 
-    def __init__(self, settings: SlurmSettings, queries: SlurmQueries, target: Target, clock: Clock) -> None:
+    def __init__(self, settings: SlurmSettings, queries: SlurmQueries, target: TargetFiles, clock: Clock) -> None:
         self._settings = settings
         self._queries = queries
         self._target = target

@@ -22,7 +22,7 @@ from airflow_provider_repx.execution.slurm.parsing import format_indices
 from airflow_provider_repx.execution.slurm.pools import foreign_slots, narrower_throttles, room, wider_throttles
 from airflow_provider_repx.execution.slurm.queries import SlurmQueries
 from airflow_provider_repx.execution.slurm.refusals import classify_refusal
-from airflow_provider_repx.execution.slurm.target import Question, Settled, Submitted, Target
+from airflow_provider_repx.execution.slurm.target import Question, Settled, Submitted, TargetFiles
 from airflow_provider_repx.execution.slurm.watcher import Watcher
 
 __all__ = ["Submitter"]
@@ -35,13 +35,14 @@ _RETRY_SECONDS = 5.0
 class Submitter:
     """Submits arrays, each by a task of its own, until all their elements are with Slurm or refused."""
 
-    def __init__(self, queries: SlurmQueries, target: Target, watcher: Watcher, clock: Clock) -> None:
+    def __init__(self, queries: SlurmQueries, target: TargetFiles, watcher: Watcher, clock: Clock) -> None:
         self._queries = queries
         self._target = target
         self._watcher = watcher
         self._clock = clock
         self._acceptable: int | None = None
-        self._submissions: dict[PoolShare | None, list[Submission]] = defaultdict(list)
+        # Of those with a share of a pool only: nothing else has to know of the others.
+        self._submissions: dict[PoolShare, list[Submission]] = defaultdict(list)
         self._own_names: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,9 +65,10 @@ class Submitter:
                 size = min(len(waiting), self._acceptable or len(waiting))
                 throttle = await self._room(array, size)
                 submission = Submission(array, waiting[:size], throttle)
-                self._submissions[array.share].append(submission)
+                in_pool = [] if array.share is None else self._submissions[array.share]
+                in_pool.append(submission)
                 if not await self._hand_over(submission):
-                    self._submissions[array.share].remove(submission)
+                    in_pool.remove(submission)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
             await self._refuse(array, error)
 
@@ -104,13 +106,13 @@ class Submitter:
         found = []
         for share, submissions in self._submissions.items():
             submissions[:] = [submission for submission in submissions if submission.live]
-            if share is not None and share.pool == pool:
+            if share.pool == pool:
                 found += submissions
         return found
 
     async def keep_to_pools(self) -> None:
         """Let arrays run more elements at once where others of their pool have ended, fewer where it is too full."""
-        shares = [share for share in self._submissions if share is not None]
+        shares = list(self._submissions)
         for share in {share.pool: share for share in shares}.values():
             await self._set_throttles(narrower_throttles(share, self._of_pool(share.pool), self._watcher.queue))
         for share in shares:
@@ -205,6 +207,7 @@ class Submitter:
     async def _refuse(self, array: TaskArray, error: Exception) -> None:
         waiting = [element for element in array.waiting if not element.end.done()]
         _log.warning("array %s cannot be submitted: %s", array.name, error)
+        # Those who wait have to hear of the refusal, whatever else fails; who comes later finds the claims dead.
         with suppress(Exception):
             await self._target.settle([Settled(element.root, element.claim.token) for element in waiting])
         for element in waiting:

@@ -19,7 +19,7 @@ from airflow_provider_repx.execution.store.claimant import ClaimRecord
 from airflow_provider_repx.execution.store.job_paths import JobPaths
 from airflow_provider_repx.execution.transport import Transport, storage_error
 
-__all__ = ["KEPT_DAYS", "Look", "NewClaim", "Question", "Settled", "Submitted", "Target", "TargetUser"]
+__all__ = ["KEPT_DAYS", "Look", "NewClaim", "Question", "Settled", "Submitted", "TargetFiles", "TargetUser"]
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class Settled:
     fails: tuple[JobPaths, ...] = ()
 
 
-class Target:
+class TargetFiles:
     """The files of a target. Every method raises `StoreError` where they cannot be used, and `TransportError`."""
 
     def __init__(self, settings: SlurmSettings, transport: Transport, count: Callable[[str], None]) -> None:

@@ -92,7 +92,10 @@ ship() {
   if [[ ! -d $folder ]]; then
     temporary=$base/repx/temp/.ship-$$-$RANDOM
     mkdir -p -- "$temporary" "${folder%/*}" || refuse "${folder%/*}"
-    tar -x -f - -C "$temporary" --no-same-owner --no-same-permissions || die "cannot write to $temporary"
+    if ! tar -x -f - -C "$temporary" --no-same-owner --no-same-permissions; then
+      rm -rf -- "$temporary"
+      die "cannot write to $temporary"
+    fi
     mv -T -- "$temporary" "$folder" 2>/dev/null || rm -rf -- "$temporary"
     [[ -d $folder ]] || die "cannot create $folder"
   fi

@@ -21,7 +21,7 @@ from airflow_provider_repx.execution.slurm.queries import SlurmQueries
 from airflow_provider_repx.execution.slurm.settings import SlurmSettings
 from airflow_provider_repx.execution.slurm.settlement import Settlement
 from airflow_provider_repx.execution.slurm.states import ENDED, LIVE, NEVER_STARTS
-from airflow_provider_repx.execution.slurm.target import Target
+from airflow_provider_repx.execution.slurm.target import TargetFiles
 
 __all__ = ["Watcher"]
 
@@ -39,7 +39,7 @@ class Watcher:
     """Watches elements until they are over; starts when there are some, and rests when there are none."""
 
     def __init__(
-        self, settings: SlurmSettings, queries: SlurmQueries, target: Target, settlement: Settlement, clock: Clock
+        self, settings: SlurmSettings, queries: SlurmQueries, target: TargetFiles, settlement: Settlement, clock: Clock
     ) -> None:
         self._settings = settings
         self._queries = queries

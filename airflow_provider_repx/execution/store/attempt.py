@@ -100,12 +100,12 @@ def settle_markers(paths: JobPaths, attempt: Attempt) -> None:
         raise store_error(f"mark the job as {attempt.outcome}", marker, error) from error
 
 
-def reject(paths: JobPaths, attempt: Attempt, cause: str) -> Attempt:
-    """Turn an attempt whose script succeeded into a failed one, since its results are not what they have to be.
+def reject(paths: JobPaths, attempt: Attempt, cause: str, *, outcome: AttemptOutcome = "failed") -> Attempt:
+    """Turn an attempt whose script succeeded into another one, since its results are not what they have to be.
 
-    Only while holding the unit's claim. Returns the failed attempt; raises `StoreError`.
+    Only while holding the unit's claim. Returns that attempt; raises `StoreError`.
     """
-    rejected = replace(attempt, outcome="failed", cause=cause)
+    rejected = replace(attempt, outcome=outcome, cause=cause)
     try:
         paths.success.unlink(missing_ok=True)
     except OSError as error:

@@ -29,7 +29,7 @@ from types import TracebackType
 from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.store.attempt import read_attempt
 from airflow_provider_repx.execution.store.claimant import Claimant, ClaimRecord
-from airflow_provider_repx.execution.store.files import store_error
+from airflow_provider_repx.execution.store.files import store_error, write_all
 
 __all__ = ["Claim", "HeldClaim", "claim_is_live", "read_claim", "try_claim"]
 
@@ -220,7 +220,7 @@ def _read_file(path: Path) -> ClaimRecord | None:
 def _write_locked(temporary: Path, record: ClaimRecord) -> int:
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        os.write(descriptor, record.to_json().encode())
+        write_all(descriptor, record.to_json().encode())
         # A claim that is empty after a power failure could not be judged by anybody.
         os.fsync(descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

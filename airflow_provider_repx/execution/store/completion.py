@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from airflow_provider_repx.execution.store.files import make_folder, store_error
+from airflow_provider_repx.execution.store.files import make_folder, store_error, write_all
 from airflow_provider_repx.execution.store.job_paths import JobPaths
 from airflow_provider_repx.execution.store.layout import OutputStore
 from airflow_provider_repx.execution.store.listing import existing_jobs
@@ -78,22 +78,28 @@ def reconcile(store: OutputStore, job_ids: Iterable[JobId]) -> int:
     since RepX would skip it otherwise. Returns how many records were appended; doing it again appends none.
     """
     wanted = list(dict.fromkeys(job_ids))
-    if not wanted:
+    # Where both agree nothing is written, so that a store that is read-only by now can still be reported on.
+    if not wanted or not _missing(store, wanted):
         return 0
     with _locked(store):
-        known = read_completions(store)
-        existing = existing_jobs(store.outputs)
-        missing = []
-        for job_id in wanted:
-            paths = store.job(job_id)
-            marked = _marker(paths) if job_id in existing else None
-            # A job that failed or was stopped needs a record only to say that it is not done, or how it ended.
-            wanted_state = False if marked is None and known.get(job_id) else marked
-            if wanted_state is not None and known.get(job_id) is not wanted_state:
-                missing.append(Completion(job_id, wanted_state))
+        missing = _missing(store, wanted)
         if missing:
             _append(store, missing)
     return len(missing)
+
+
+def _missing(store: OutputStore, job_ids: Iterable[JobId]) -> list[Completion]:
+    """The records that bring the log in line with the markers of these jobs."""
+    known = read_completions(store)
+    existing = existing_jobs(store.outputs)
+    missing = []
+    for job_id in job_ids:
+        marked = _marker(store.job(job_id)) if job_id in existing else None
+        # A job that failed or was stopped needs a record only to say that it is not done, or how it ended.
+        wanted_state = False if marked is None and known.get(job_id) else marked
+        if wanted_state is not None and known.get(job_id) is not wanted_state:
+            missing.append(Completion(job_id, wanted_state))
+    return missing
 
 
 def _marker(paths: JobPaths) -> bool | None:
@@ -130,7 +136,7 @@ def _append(store: OutputStore, completions: list[Completion]) -> None:
             # A crash in the middle of a write leaves a line without its end; a record must not be glued to it.
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             content = ("\n" if torn else "") + "".join(completion.to_line() for completion in completions)
-            _write_all(descriptor, content.encode())
+            write_all(descriptor, content.encode())
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -142,9 +148,3 @@ def _all_settled(store: OutputStore, completions: list[Completion]) -> list[Comp
     new = {completion.job_id for completion in completions}
     older = [Completion(job_id, state) for job_id, state in states.items() if state is not None and job_id not in new]
     return older + completions
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -63,11 +63,19 @@ def existing_jobs(outputs: Path) -> frozenset[str]:
     """The names of all folders in an output store, by one listing; raises `StoreError`."""
     try:
         with os.scandir(outputs) as entries:
-            return frozenset(entry.name for entry in entries if entry.is_dir())
+            return frozenset(entry.name for entry in entries if _is_folder(entry))
     except FileNotFoundError:
         return frozenset()
     except OSError as error:
         raise store_error("list the folder", outputs, error) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link that leads nowhere, or to where this user may not look: not a job, and no reason to find no other.
+        return False
 
 
 def job_statuses(outputs: Path, job_ids: Iterable[JobId]) -> Mapping[JobId, JobStatus]:

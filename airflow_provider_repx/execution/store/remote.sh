@@ -8,7 +8,7 @@
 #   remote settled OUTPUTS   answers the same for every job that succeeded or failed
 #   remote attempts OUTPUTS  folders on stdin; answers with two lines, folder and record, for each that has the record of an attempt
 #   remote log OUTPUTS       the completion log
-#   remote append OUTPUTS    records on stdin, appended to the completion log in one write
+#   remote append OUTPUTS    records on stdin, appended to the completion log while nobody else of this package does
 #
 # The states are those of listing.py: succeeded, failed, running, pending; the marker SUCCESS is the truth.
 set -u
@@ -129,9 +129,11 @@ case $1 in
     exec cat -- "$outputs/completions.jsonl"
     ;;
   append)
-    mkdir -p -- "$outputs" || exit 1
+    readonly log=$outputs/completions.jsonl locks=${outputs%/*}/repx/temp
+    mkdir -p -- "$outputs" "$locks" || exit 1
     records=$(cat) || exit 1
-    readonly log=$outputs/completions.jsonl
+    exec 8>>"$locks/completions.lock" || exit 1
+    if command -v flock >/dev/null; then flock 8; fi
     # A crash in the middle of a write leaves a line without its end; a record must not be glued to it.
     [[ -s $log && -n $(tail -c 1 -- "$log") ]] && records=$'\n'$records
     printf '%s\n' "$records" >>"$log" || exit 1

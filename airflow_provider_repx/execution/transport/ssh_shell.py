@@ -19,6 +19,7 @@ from airflow_provider_repx.execution.transport.login_shell import shell_line
 from airflow_provider_repx.execution.transport.ssh_command import broken_connection
 from airflow_provider_repx.execution.transport.ssh_connection import connect
 from airflow_provider_repx.execution.transport.ssh_settings import SshSettings
+from airflow_provider_repx.execution.transport.ssh_signals import SignalsPassedOn
 
 __all__ = ["run_shell"]
 
@@ -30,12 +31,15 @@ _STREAMS = {"stdin": _STDIN, "stdout": _STDOUT, "stderr": _STDERR}
 async def run_shell(settings: SshSettings, command: Sequence[str]) -> int:
     """Run a command, however long it takes, over a connection of its own; its exit code, 128 + n for signal n.
 
-    Raises `TransportError` when the machine cannot be reached or the connection breaks.
+    Signals that would end this process end the command there. Raises `TransportError` when the machine cannot be
+    reached, the connection breaks, or the command cannot be ended.
     """
-    line = shell_line(command, environment=dict(settings.environment), search_path=settings.search_path)
     connection = await connect(settings)
+    signals = SignalsPassedOn(connection, settings.destination)
     try:
-        return await _attached(connection, line, settings.destination)
+        environment = {**dict(settings.environment), **signals.environment}
+        line = shell_line(command, environment=environment, search_path=settings.search_path)
+        return await _attached(connection, line, settings.destination, signals)
     except (asyncssh.Error, OSError) as error:
         raise broken_connection(settings.destination, error) from error
     finally:
@@ -43,7 +47,7 @@ async def run_shell(settings: SshSettings, command: Sequence[str]) -> int:
         await connection.wait_closed()
 
 
-async def _attached(connection: asyncssh.SSHClientConnection, line: str, where: str) -> int:
+async def _attached(connection: asyncssh.SSHClientConnection, line: str, where: str, signals: SignalsPassedOn) -> int:
     terminal = os.isatty(_STDIN) and os.isatty(_STDOUT)
     options: dict[str, Any] = {}
     if terminal:
@@ -55,7 +59,7 @@ async def _attached(connection: asyncssh.SSHClientConnection, line: str, where: 
         process = await connection.create_process(line, encoding=None, **streams, **options)
         if terminal:
             _follow_size(process)
-        await process.wait_closed()
+        await signals.wait_for(process)
     code = process.returncode
     if code is None:
         raise broken_connection(where, None)

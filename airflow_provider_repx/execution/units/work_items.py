@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def parse_work_items(content: bytes | None, path: Path) -> tuple[WorkItem, ...]:
     if content is None:
         raise WorkItemsError(_advice(path, "is not there, although scatter has ended without an error"))
     try:
-        items = json.loads(content, parse_constant=_refuse_constant)
+        items = json.loads(content, parse_float=_finite, parse_constant=_refuse_constant)
         if not isinstance(items, list):
             raise WorkItemsError(_advice(path, f"holds {_kind(items)}"))
         # A lone surrogate can be read, but not be written.
@@ -73,6 +74,14 @@ def _advice(path: Path, wrong: str) -> str:
 
 def _compact(item: Any) -> bytes:
     return json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        # The item would be written as Infinity, which no step could read.
+        raise ValueError(f"{text} is not a number in the range of double precision")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

@@ -69,6 +69,7 @@ class SlurmRunTaskOperator(RunTaskOperator):
             retry_failed_jobs=retry_failed_jobs,
             # A bundle of branches goes on without those that were lost when no try is left for them.
             retries=(self.retries or 0) if part == "step" else 0,
+            push=bool(self.do_xcom_push),
         )
         self.start_from_trigger = starts_from_triggerer(self, start)
         self.start_trigger_args = StartTriggerArgs(

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from airflow.sdk.configuration import conf
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_repx.claimants import claimant_of_instance
 from airflow_provider_repx.errors import (
     CommandTimeoutError,
     HostKeyError,
@@ -33,7 +34,7 @@ from airflow_provider_repx.triggers.slurm.orphans import airflow_label
 from airflow_provider_repx.triggers.slurm.questions import ask_task_state
 from airflow_provider_repx.triggers.slurm.verdict import Verdict, to_event
 
-__all__ = ["SlurmTrigger", "claimant_of_instance", "is_temporary"]
+__all__ = ["SlurmTrigger", "is_temporary"]
 
 _TEMPORARY = (
     CommandTimeoutError,
@@ -66,18 +67,6 @@ def is_temporary(error: RepxError) -> bool:
     return isinstance(error, _TEMPORARY) and not isinstance(error, _LASTING)
 
 
-def claimant_of_instance(instance: Any) -> Claimant:
-    """Who a try of a task instance is, for claims and logs."""
-    return Claimant(
-        dag_id=instance.dag_id,
-        run_id=instance.run_id,
-        task_id=instance.task_id,
-        map_index=-1 if instance.map_index is None else instance.map_index,
-        try_number=instance.try_number,
-        label=airflow_label(),
-    )
-
-
 class SlurmTrigger(BaseTrigger):
     """Runs jobs on Slurm and waits for them, without a worker.
 
@@ -98,7 +87,7 @@ class SlurmTrigger(BaseTrigger):
         """Who this try of the task instance is."""
         if self.given_claimant is not None:
             return replace(Claimant(**json.loads(self.given_claimant)), label=airflow_label())
-        return claimant_of_instance(self.task_instance)
+        return claimant_of_instance(self.task_instance, airflow_label())
 
     @staticmethod
     def dump_claimant(claimant: Claimant) -> str:
@@ -154,10 +143,11 @@ class SlurmTrigger(BaseTrigger):
         """
         state = await ask_task_state(self.claimant)
         if state == "deferred":
-            self.log.info("The task is still deferred: its job goes on.")
-            return
-        self.log.info("The task is %s now: ending its job.", state or "cleared")
-        await self.cancel()
+            self.narration.say(self.log.info, "The task is still deferred: its job goes on.")
+        else:
+            self.narration.say(self.log.info, f"The task is {state or 'cleared'} now: ending its job.")
+            await self.cancel()
+        await self.narration.finish()
 
     async def patiently(
         self, work: Callable[[], Awaitable[_Result]], *, given_up: Callable[[], bool] = lambda: False

@@ -132,7 +132,7 @@ class SlurmCommandTrigger(SlurmTrigger):
         try:
             done, _ = await asyncio.wait({running}, timeout=self._time_left())
             if not done:
-                self.log.error("The task's execution timeout is over: ending its job.")
+                self.narration.say(self.log.error, "The task's execution timeout is over: ending its job.")
                 await cluster.cancel([JobKey(job.claimant, job.paths)])
             return await running
         finally:
@@ -146,7 +146,7 @@ class SlurmCommandTrigger(SlurmTrigger):
         looks = await asyncio.gather(*(apart(cluster.look(question)) for question in questions))
         for key, look in zip(reversed(earlier), reversed(looks), strict=True):
             if look.succeeded:
-                self.log.info("The job of try %d has succeeded: it is not run again.", key.claimant.try_number)
+                self.narration.tell(f"The job of try {key.claimant.try_number} has succeeded: it is not run again.")
                 return replace(job, paths=key.paths, claimant=key.claimant)
         return job
 

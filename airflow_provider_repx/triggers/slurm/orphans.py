@@ -23,6 +23,7 @@ from airflow.sdk.configuration import conf
 
 from airflow_provider_repx.errors import RepxError, SlurmUnavailableError
 from airflow_provider_repx.execution.slurm import JobKey, SlurmCluster
+from airflow_provider_repx.execution.slurm.clean import CLEAN
 from airflow_provider_repx.execution.store import Claimant, ClaimRecord, JobPaths
 from airflow_provider_repx.execution.transport import Transport
 from airflow_provider_repx.triggers.slurm.questions import RunKey, ask_states, instance_name
@@ -91,7 +92,7 @@ def _script() -> str:
 
 
 async def _claims(transport: Transport, base_path: Path) -> list[JobKey]:
-    command = ["bash", "-c", _script(), "claims", str(base_path)]
+    command = [*CLEAN, "bash", "-c", _script(), "claims", str(base_path)]
     done = await transport.run(command, timeout=_TIMEOUT_SECONDS)
     if done.exit_code:
         said = done.stderr.decode("utf-8", "replace").strip()

@@ -135,7 +135,8 @@ class SlurmPartTrigger(SlurmStageTrigger):
         if done and not self._is_last:
             for result in results:
                 if result not in done:
-                    self.log.error("%s", result.describe() if isinstance(result, SlurmOutcome) else result)
+                    text = result.describe() if isinstance(result, SlurmOutcome) else str(result)
+                    self.narration.say(self.log.error, text)
             return super().conclude(done)
         verdict = super().conclude(results)
         if verdict.status == "skipped" and not self.gave_up:
@@ -169,7 +170,7 @@ class SlurmPartTrigger(SlurmStageTrigger):
         if look.gather == "failed" or await self._part_has_failed(opened):
             self._problems.append(text)
         else:
-            self.log.warning("%s", text)
+            self.narration.say(self.log.warning, text)
         return False
 
     async def _look(self, unit: Unit) -> Scattered:

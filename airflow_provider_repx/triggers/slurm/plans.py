@@ -73,9 +73,7 @@ _labs: OrderedDict[LabReference, Lab] = OrderedDict()
 
 async def opened_run(request: StageRequest) -> OpenedRun:
     """The run that a request is about, read and planned at its first use; raises `LabError` or `PlanError`."""
-    of_task = {"stage": "", "part": None, "step": None, "gates": (), "sync_task": None, "retry_failed_jobs": False}
-    key = request.model_copy(update=of_task).dump()
-    key += _age(request.options.resources_file)
+    key = request.of_run().dump() + _age(request.options.resources_file)
     async with _opening.setdefault(key, asyncio.Lock()):
         found = _opened.get(key)
         if found is None:

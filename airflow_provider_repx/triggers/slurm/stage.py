@@ -238,7 +238,9 @@ class SlurmStageTrigger(SlurmTrigger):
     async def _give_up(self, cluster: SlurmCluster) -> None:
         """Cancel the jobs that do not run yet."""
         self.gave_up = True
-        self.log.warning("A job of this DAG run failed, and continue_on_failure is false: nothing more is started.")
+        self.narration.say(
+            self.log.warning, "A job of this DAG run failed, and continue_on_failure is false: nothing more is started."
+        )
         await cluster.cancel([JobKey(job.claimant, job.paths) for job in self._jobs if job.name not in self._started])
 
     async def run_job(self, cluster: SlurmCluster, job: SlurmJob) -> JobResult:
@@ -276,19 +278,21 @@ class SlurmStageTrigger(SlurmTrigger):
         errors = [result for result in results if isinstance(result, RepxError) and result not in waiting]
         for status in ("failed", "lost"):
             if found := [outcome.describe() for outcome in outcomes if outcome.status == status]:
-                return Verdict("failed", told(found), retry=status == "lost" or self.request.retry_failed_jobs)
+                return Verdict("failed", _told(found), retry=status == "lost" or self.request.retry_failed_jobs)
         if errors:
-            return Verdict("failed", told(list(map(str, errors))), retry=all(map(is_temporary, errors)))
+            return Verdict("failed", _told(list(map(str, errors))), retry=all(map(is_temporary, errors)))
         cancelled = [outcome.describe() for outcome in outcomes if outcome.status == "cancelled"]
         if cancelled and not self.gave_up:
-            return Verdict("failed", told(cancelled))
+            return Verdict("failed", _told(cancelled))
         done = [outcome for outcome in outcomes if outcome.status == "succeeded"]
         if len(done) < len(results):
             missing = len(results) - len(done)
-            why = told(list(map(str, waiting)))
+            why = _told(list(map(str, waiting)))
             return Verdict(
                 "skipped", f"{missing} of {len(results)} jobs were not started or were given up. {why}".strip()
             )
+        if not self.request.push:
+            return Verdict("success")
         reused = sum(outcome.reused for outcome in done)
         counts: dict[str, Any] = {"jobs": len(done), "reused": reused, "executed": len(done) - reused}
         # A few hundred bytes, whatever the number of jobs; the store has the rest.
@@ -297,7 +301,7 @@ class SlurmStageTrigger(SlurmTrigger):
         )
 
 
-def told(texts: Sequence[str]) -> str:
+def _told(texts: Sequence[str]) -> str:
     """The first of several texts, and how many follow."""
     more = f"\n\n… and {len(texts) - _TOLD} more; see above." if len(texts) > _TOLD else ""
     return "\n\n".join(texts[:_TOLD]) + more

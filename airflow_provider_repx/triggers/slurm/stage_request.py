@@ -33,6 +33,7 @@ class StageRequest(BaseModel):
         sync_task: The task that ships the lab to the target; absent where the target sees the lab itself.
         retry_failed_jobs: Whether another try is of use to a job that exited with an error.
         retries: How often Airflow tries a task again, as far as the trigger has to know it.
+        push: Whether the task's result becomes an XCom.
 
     """
 
@@ -51,11 +52,24 @@ class StageRequest(BaseModel):
     sync_task: str | None = None
     retry_failed_jobs: bool = False
     retries: int = 0
+    push: bool = True
 
     @property
     def lab(self) -> LabReference:
         """The reference to the lab."""
         return LabReference(name=self.lab_name, path=self.lab_path, lab_id=self.lab_id)
+
+    def of_run(self) -> StageRequest:
+        """What all tasks of the run have in common: this request without what is about its own task."""
+        return StageRequest(
+            lab_name=self.lab_name,
+            lab_path=self.lab_path,
+            lab_id=self.lab_id,
+            run=self.run,
+            stage="",
+            target=self.target,
+            options=self.options,
+        )
 
     def dump(self) -> str:
         """As text; the same request gives the same text."""

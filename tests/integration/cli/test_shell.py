@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
+from tools.airflow_local import wait_until
 from tools.cluster import ThrowawaySshd
 
 pytestmark = [pytest.mark.integration, pytest.mark.ssh]
@@ -61,6 +63,21 @@ class Terminal:
         return self._process.wait(timeout=_SECONDS)
 
 
+def environment_of(folder: Path, sshd: ThrowawaySshd | None) -> dict[str, str]:
+    """What a command needs to run jobs in `folder`, here or over SSH."""
+    environment = {**os.environ, "AIRFLOW_HOME": str(folder), "TERM": "xterm", "PS1": ""}
+    if sshd is None:
+        return environment | {"AIRFLOW__REPX__BASE_PATH": str(folder / "base")}
+    keys = {"key_file": str(sshd.key), "known_hosts": str(sshd.known_hosts)}
+    slurm = {"base_path": str(folder / "base"), "ssh_conn_id": "login"}
+    login = {"conn_type": "ssh", "host": sshd.host, "port": sshd.port, "login": sshd.user, "extra": keys}
+    return environment | {
+        "AIRFLOW_CONN_CLUSTER": json.dumps({"conn_type": "slurm", "extra": slurm}),
+        "AIRFLOW_CONN_LOGIN": json.dumps(login),
+        "AIRFLOW__REPX__SLURM_CONN_ID": "cluster",
+    }
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("way", ["here", "over ssh"])
 def test_a_person_works_in_the_shell(sshd: ThrowawaySshd, tmp_path: Path, way: str) -> None:
@@ -68,16 +85,7 @@ def test_a_person_works_in_the_shell(sshd: ThrowawaySshd, tmp_path: Path, way: s
         job_id("make-1.1"), script='echo made > data.txt; echo "ran with ${PATH:+a path}"', params={"a b": "c"}
     )
     lab = write_lab(tmp_path / "lab", [RunSpec("simulation", [job])])
-    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "TERM": "xterm", "PS1": ""}
-    if way == "over ssh":
-        keys = {"key_file": str(sshd.key), "known_hosts": str(sshd.known_hosts)}
-        slurm = {"base_path": str(tmp_path / "base"), "ssh_conn_id": "login"}
-        login = {"conn_type": "ssh", "host": sshd.host, "port": sshd.port, "login": sshd.user, "extra": keys}
-        environment["AIRFLOW_CONN_CLUSTER"] = json.dumps({"conn_type": "slurm", "extra": slurm})
-        environment["AIRFLOW_CONN_LOGIN"] = json.dumps(login)
-        environment["AIRFLOW__REPX__SLURM_CONN_ID"] = "cluster"
-    else:
-        environment["AIRFLOW__REPX__BASE_PATH"] = str(tmp_path / "base")
+    environment = environment_of(tmp_path, sshd if way == "over ssh" else None)
     command = [sys.executable, "-m", "airflow", "repx", "debug-run", job.id[:6], "--lab", str(lab)]
     terminal = Terminal(command, environment)
     terminal.read_until(f"repx {job.id[:8]}$ ")
@@ -95,3 +103,49 @@ def test_a_person_works_in_the_shell(sshd: ThrowawaySshd, tmp_path: Path, way: s
     terminal.type("exit 5\r")
     assert terminal.end() == 5
     assert not (tmp_path / "base" / "outputs").exists()
+
+
+def ended(process_id: int) -> bool:
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("number", "trap", "code"),
+    [
+        (signal.SIGINT, "", 128 + signal.SIGINT),
+        (signal.SIGTERM, "", 128 + signal.SIGTERM),
+        (signal.SIGINT, "trap '' INT TERM; ", 128 + signal.SIGKILL),
+        (signal.SIGTERM, "trap 'exit 7' TERM; ", 7),
+    ],
+)
+def test_a_signal_ends_what_runs_on_the_other_machine(
+    sshd: ThrowawaySshd, tmp_path: Path, number: signal.Signals, trap: str, code: int
+) -> None:
+    job = JobSpec(job_id("make-1.1"))
+    lab = write_lab(tmp_path / "lab", [RunSpec("simulation", [job])])
+    line = f"{trap}read -r word; echo $word $BASHPID $PWD; while :; do sleep 0.2; done"
+    command = [sys.executable, "-m", "airflow", "repx", "debug-run", job.id[:6], "--lab", str(lab), "-c", line]
+    process = subprocess.Popen(
+        command, env=environment_of(tmp_path, sshd), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("given\n")
+        process.stdin.close()
+        word, process_id, scratch = process.stdout.readline().split(maxsplit=2)
+        assert word == "given"
+        process.send_signal(number)
+        assert process.wait(timeout=_SECONDS) == code
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+    wait_until(lambda: ended(int(process_id)), timeout=_SECONDS, what="the program's end")
+    assert not Path(scratch.strip()).parent.exists()

@@ -254,6 +254,36 @@ def test_under_force_another_dag_runs_result_is_waited_for_and_not_taken(bench: 
     assert bench.runs(job) == 2
 
 
+def test_a_job_whose_inputs_are_made_anew_while_it_reads_them_does_not_count(bench: Bench) -> None:
+    producer = bench.add("produce-1.0", "echo x > data.txt")
+    reader = bench.add(script=bench.wait_at_gate, reads={"data": (producer, "data")})
+    bench.run(producer)
+    worker = bench.worker()
+    worker.order(reader, try_of(1, run_id="first"))
+    bench.started(reader)
+    assert not bench.run(producer, try_of(1, run_id="second"), force=True).reused
+    bench.gate.touch()
+    answer = worker.answer()
+    assert answer["status"] == "cancelled"
+    assert "was made anew while it ran" in answer["cause"]
+    assert producer in answer["cause"]
+    assert bench.store.status(reader) is JobStatus.PENDING
+    assert reader not in bench.completions()
+    assert bench.run(reader, try_of(2, run_id="first")).status == "succeeded"
+
+
+def test_a_producer_that_is_only_looked_at_meanwhile_changes_nothing(bench: Bench) -> None:
+    producer = bench.add("produce-1.0", "echo x > data.txt")
+    reader = bench.add(script=bench.wait_at_gate, reads={"data": (producer, "data")})
+    bench.run(producer)
+    worker = bench.worker()
+    worker.order(reader, try_of(1, run_id="first"))
+    bench.started(reader)
+    assert bench.run(producer, try_of(1, run_id="second")).reused
+    bench.gate.touch()
+    assert worker.answer()["status"] == "succeeded"
+
+
 STRAY = "env -i setsid bash -c \"trap '' TERM; touch ready; while :; do sleep 0.1; done\" &\n"
 """A child that left the script's group, session and environment, and cannot be asked to end."""
 STUBBORN = f"trap '' TERM INT HUP\n{STRAY}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_repx.execution.jobs import ship_runner
-from airflow_provider_repx.execution.jobs.shipping import runner_script
 from airflow_provider_repx.execution.store import OutputStore
 from tests.integration.execution.bench import eventually
 
@@ -145,9 +143,3 @@ def test_an_old_success_goes_before_the_script_starts(unit: Unit) -> None:
     unit.run('ls "$1/../repx"')
     assert "SUCCESS" not in (unit.repx / "stdout.log").read_text()
     assert "attempt.json" in (unit.repx / "stdout.log").read_text()
-
-
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
-def test_shellcheck_finds_nothing(unit: Unit) -> None:
-    done = subprocess.run(["shellcheck", "-"], input=runner_script(), capture_output=True, check=False, timeout=60)
-    assert done.stdout == b""

@@ -48,7 +48,26 @@ def test_tables_and_plots_are_shown_with_their_paths(tmp_path: Path) -> None:
     print_outputs(Results((row,)), Console(file=output, width=80))
     text = output.getvalue()
     assert "[bold]" in text
-    assert "-1.414 " in text
+    assert "-1.414" in text
     assert f"Table: {table}\n" in text
     assert f"Plot: {plot}\n" in text
     assert str(other) not in text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("width", [20, 80])
+def test_nothing_of_a_table_is_cut(tmp_path: Path, width: int, terminal: bool) -> None:
+    names = [f"quantity_number_{number}" for number in range(9)]
+    values = [f"{number}.125" for number in range(1001, 1010)]
+    file = tmp_path / "table.csv"
+    file.write_text(",".join(names) + "\n" + ",".join(values) + "\n")
+    output = io.StringIO()
+    row = ResultRow("id", "gather", JobStatus.SUCCEEDED, {}, {"table": file})
+    console = Console(file=output, width=width, force_terminal=terminal, color_system=None)
+    print_outputs(Results((row,)), console)
+    text = output.getvalue()
+    for name in names:
+        assert name in text
+    for number in range(1001, 1010):
+        assert str(number) in text
+    assert "…" not in text

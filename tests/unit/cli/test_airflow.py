@@ -17,7 +17,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from airflow_provider_repx.execution.store import Claim, Claimant, OutputStore, try_claim
-from tests.support.labs import job_id
+from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
 from tests.unit.cli.airflow_database import AirflowDatabase
 from tests.unit.cli.calling import Repx, check_golden
 
@@ -137,7 +137,42 @@ def test_a_failure_keeps_runs_from_being_triggered(
     assert states["analysis"] == ("not triggered", "it depends on simulation, which did not succeed")
     # Soft dependencies are not waited for: it was triggered at once.
     assert states["notes"][0] == "success"
-    assert "what failed: airflow repx list jobs simulation --status failed" in call.err
+    # No job failed since: the failure in the store is one of before.
+    assert "list jobs" not in call.err
+    assert "simulation: none of its tasks failed: somebody marked the DAG run as failed" in call.err
+
+
+def test_what_failed_is_named_with_its_log(
+    known: AirflowDatabase,
+    lab_folder: Path,
+    repx: Repx,
+    happens: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(task_id: str) -> None:
+        known.set_tasks(RUN, "failed", task_id)
+        known.set_tasks(RUN, "failed", "summary")
+        known.set_run(RUN, "failed")
+
+    happens(partial(known.set_run, RUN, "running"), partial(fail, "open_lab"))
+    call = repx("run", "simulation", "--wait", "--lab", "ising")
+    (run_id,) = known.runs(RUN)
+    assert call.code == 1
+    assert "list jobs" not in call.out
+    assert f"simulation: what failed: task open_lab: its log is http://localhost:8080/dags/{RUN}/runs/" in call.out
+    assert "task summary" not in call.out
+
+    log = lab_folder / "logs" / f"dag_id={RUN}" / f"run_id={run_id}" / "task_id=open_lab" / "attempt=0.log"
+    log.parent.mkdir(parents=True)
+    log.touch()
+    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(lab_folder / "logs"))
+    assert f"task open_lab: its log is {log}" in repx("status", "simulation").err
+
+    known.set_tasks(RUN, "success", "open_lab")
+    known.set_tasks(RUN, "failed", "prepare")
+    told = repx("status", "simulation", "--lab", "ising").err
+    assert "what failed: airflow repx list jobs simulation --status failed --lab ising" in told
+    assert "what failed: task prepare: its log is http" in told
 
 
 @pytest.mark.parametrize("go_on", [False, True])
@@ -319,6 +354,20 @@ def test_labs_of_dag_files_are_known_by_name(
         assert json.loads(call.out)[0]["succeeded"] == 1
 
 
+def test_a_run_of_another_lab_is_found_there(
+    known: AirflowDatabase, lab_folder: Path, repx: Repx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lab(lab_folder / "other", [RunSpec("dice", [JobSpec(job_id("throw-1.1"))])])
+    monkeypatch.setenv("AIRFLOW__REPX__LAB", str(lab_folder / "other"))
+    monkeypatch.setenv("AIRFLOW__REPX__NAME", "dices")
+    for words in (("run", "simulation"), ("status", "simulation"), ("list", "jobs", "simulation")):
+        call = repx(*words)
+        assert call.code == 2
+        assert call.error.endswith(". But lab ising has simulation: add --lab ising.")
+    assert repx("list", "jobs", "dice", "--lab", "ising").error.endswith("But lab dices has dice: add --lab dices.")
+    assert "But lab" not in repx("status", "nowhere").error
+
+
 def test_a_lab_that_was_built_anew_is_told(known: AirflowDatabase, repx: Repx) -> None:
     repx("run", "simulation")
     (run_id,) = known.runs(RUN)
@@ -351,3 +400,29 @@ def test_the_doctor_looks_at_airflow(known: AirflowDatabase, repx: Repx) -> None
     assert ("lab ising", "ok") in found
     table = repx("doctor").out.splitlines()
     assert all(line.split()[0] in ("state", "ok", "warning", "broken") for line in table)
+
+
+def test_the_doctor_finds_labs_that_make_the_same_dag(
+    known: AirflowDatabase, lab_folder: Path, repx: Repx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def line(name: str, **settings: str) -> str:
+        return f"globals().update(repx_dags(lab={str(lab_folder / 'lab')!r}, name={name!r}, **{settings!r}))\n"
+
+    folder = lab_folder / "bundle"
+    folder.mkdir()
+    first = "from airflow_provider_repx import repx_dags\nprint('noise')\n"
+    for name in ("one", "two"):
+        (folder / f"lab {name}.py").write_text(first + line(name))
+    (folder / "other.py").write_text(first + line("three", dag_id_prefix="three_"))
+    (folder / "broken.py").write_text("import airflow_provider_repx\n1 / 0\n")
+    (folder / "unrelated.py").write_text("raise SystemExit(3)\n")
+    bundle = {"name": "own", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
+    bundles = [{**bundle, "kwargs": {"path": str(folder)}}]
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps(bundles))
+    call = repx("doctor", "-o", "json")
+    (told,) = [item["text"] for item in json.loads(call.out) if "made by" in item["text"]]
+    assert f"by {folder}/lab one.py (lab one) and by {folder}/lab two.py (lab two)" in told
+    assert "repx_lab" in told
+    assert "three" not in told
+    assert "dag_id_prefix" in told
+    assert call.code == 1

@@ -121,6 +121,18 @@ def test_a_store_that_cannot_be_asked_leaves_what_the_lab_tells(
     assert (log.code, "cannot be reached" in log.error) == (1, True)
 
 
+def test_no_such_jobs_are_told_to_a_person_alone(lab_folder: Path, repx: Repx) -> None:
+    wanted = ("list", "jobs", "simulation", "--status", "running", "--stage", "meas")
+    call = repx(*wanted)
+    assert (call.code, call.out.split()) == (0, ["job", "stage", "status"])
+    assert call.err == (
+        "There are no such jobs: of simulation, of a stage with 'meas' in its name, with status running.\n"
+    )
+    call = repx(*wanted, "-o", "json")
+    assert (call.code, call.out, call.err) == (0, "[]\n", "")
+    assert "no such jobs" not in repx("list", "jobs").err
+
+
 def test_the_end_of_a_long_log_is_read_from_its_end(lab_folder: Path, repx: Repx) -> None:
     log = lab_folder / "base" / "outputs" / PREPARE / "repx" / "stderr.log"
     lines = [f"{number} " + "ä" * 1000 for number in range(200)]

@@ -3,6 +3,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -196,3 +198,24 @@ def test_who_is_who() -> None:
     assert str(SECOND) == "DAG run run of dag, task task[3], try 2"
     assert str(Claimant(label="a notebook")) == "a notebook"
     assert str(replace(FIRST, map_index=-1, label="cli")) == "DAG run run of dag, task task, try 1 (cli)"
+
+
+def test_a_claim_that_the_file_system_takes_only_in_part_is_none(tmp_path: Path) -> None:
+    # In a process of its own, since the limit holds for all of its files.
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from airflow_provider_repx.execution.store import Claimant, try_claim\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try_claim(Path(sys.argv[1]), Claimant())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "claim")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "StoreError: " in done.stderr
+    assert "cannot write the claim" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -97,6 +97,18 @@ def test_reconciling_nothing_touches_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_reconciling_writes_nothing_where_log_and_markers_agree(tmp_path: Path) -> None:
+    store = OutputStore(tmp_path)
+    job = JobId("a")
+    store.job(job).repx.mkdir(parents=True)
+    store.job(job).success.touch()
+    append_completions(store, [Completion(job, succeeded=True)])
+    lock = store.locks / "completions.lock"
+    lock.unlink()
+    assert reconcile(store, [job]) == 0
+    assert not lock.exists(), "a store may be read-only by now"
+
+
 def test_many_writers_lose_no_record(tmp_path: Path) -> None:
     store = OutputStore(tmp_path)
 

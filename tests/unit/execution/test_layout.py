@@ -69,6 +69,20 @@ def test_markers_decide_and_success_is_stronger(tmp_path: Path) -> None:
     assert store.status(JobId("failed")) is JobStatus.FAILED
 
 
+def test_what_does_not_belong_to_a_store_does_not_keep_it_from_being_read(tmp_path: Path) -> None:
+    store = OutputStore(tmp_path)
+    done = JobId("a")
+    for name in (done, "a folder of somebody", "-x"):
+        (store.outputs / name / "repx").mkdir(parents=True)
+    store.job(done).success.touch()
+    (store.outputs / "loop").symlink_to("loop")
+    (store.outputs / "dangling").symlink_to("nowhere")
+    (store.outputs / "notes.txt").touch()
+    assert store.statuses([done, JobId("loop")]) == {done: JobStatus.SUCCEEDED, "loop": JobStatus.PENDING}
+    assert store.succeeded([JobId(f"b{number}") for number in range(100)] + [done]) == {done}
+    assert store.reconcile([done]) == 1
+
+
 def test_a_store_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("")
     with pytest.raises(StoreError, match=r"outputs: cannot list the folder: Not a directory"):

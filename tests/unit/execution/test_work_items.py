@@ -86,6 +86,12 @@ def test_anything_else_is_refused_with_the_file(content: bytes) -> None:
         parse_work_items(content, PATH)
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity"])
+def test_a_number_that_json_cannot_say_again_is_refused(number: str) -> None:
+    with pytest.raises(WorkItemsError, match=f"^{PATH}: is not JSON: {number} is not a number"):
+        parse_work_items(f'[{{"rate": {number}}}]'.encode(), PATH)
+
+
 def test_a_folder_in_its_place(tmp_path: Path) -> None:
     store = OutputStore(tmp_path)
     job = JobId(job_id("split-1.1"))

@@ -15,7 +15,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_repx import repx_dags
 from airflow_provider_repx.assets import lab_asset
-from airflow_provider_repx.errors import TargetError
+from airflow_provider_repx.errors import PlanError, TargetError
 from airflow_provider_repx.factory.schedules import schedule_of
 from tests.support.experiments import Experiment
 from tests.support.five_runs import RUNS, FiveRuns
@@ -120,6 +120,16 @@ def test_configuration_schedules_as_python_does(settings: dict[str, Any], monkey
     assert dags["repx_lab"].schedule is None, "a schedule of the section is about one lab"
 
 
+def test_configuration_takes_several_assets_for_the_whole_lab(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__REPX__SCHEDULE", ' ["asset:repx://a/b", "asset:s3://c/d"]')
+    assert repx_dags(**settings)["repx_lab"].schedule == [AssetUriRef("repx://a/b"), AssetUriRef("s3://c/d")]
+    monkeypatch.setenv("AIRFLOW__REPX__SCHEDULE", '["asset:repx://a/b"')
+    with pytest.raises(TargetError, match=r"schedule: .*JSON|schedule: .*Expecting"):
+        repx_dags(**settings)
+
+
 def test_a_timetable_is_named_by_its_import_path(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys  # noqa: PLC0415 - only here
     import types  # noqa: PLC0415 - only here
@@ -155,6 +165,34 @@ def test_other_schedules_are_passed_on() -> None:
         schedule_of("asset: ", "x")
     with pytest.raises(TargetError, match="a list may only hold assets"):
         schedule_of(["@daily"], "x")
+
+
+def test_a_run_that_always_begins_anew_has_one_dag_run_at_a_time(settings: dict[str, Any]) -> None:
+    dags = repx_dags(**settings, schedule="@continuous", schedules={"train": "@continuous"})
+    assert {dag_id for dag_id, dag in dags.items() if dag.max_active_runs == 1} == {"repx_lab", "repx_train"}
+    assert reread(dags["repx_train"]).timetable.active_runs_limit == 1
+
+
+def test_what_is_no_schedule_is_named() -> None:
+    for value in (5, True, {"cron": "@daily"}):
+        with pytest.raises(TargetError, match=r"^lab 'x': schedules: train: .* is no schedule"):
+            schedule_of(value, "lab 'x': schedules: train")
+
+
+def test_runs_that_wait_for_each_other_are_an_error(tmp_path: Path) -> None:
+    runs = [
+        RunSpec("a", [JobSpec(job_id("s-1", "a"))], {"b": "hard"}),
+        RunSpec("b", [JobSpec(job_id("s-1", "b"))], {"c": "hard"}),
+        RunSpec("c", [JobSpec(job_id("s-1", "c"))], {"b": "hard", "a": "soft"}),
+    ]
+    with pytest.raises(PlanError, match=r"runs wait for each other in a circle: [bc] <- [bc] <- [bc]\."):
+        repx_dags(lab=write_lab(tmp_path / "lab", runs), name="x", base_path=tmp_path, cpus=4, memory="8G")
+    soft = [
+        RunSpec("a", [JobSpec(job_id("s-1", "a"))], {"b": "soft"}),
+        RunSpec("b", [JobSpec(job_id("s-1", "b"))], {"a": "soft"}),
+    ]
+    dags = repx_dags(lab=write_lab(tmp_path / "soft", soft), name="x", base_path=tmp_path, cpus=4, memory="8G")
+    assert {"repx_a", "repx_b"} <= dags.keys()
 
 
 def test_a_schedule_for_an_unknown_run_is_an_error(settings: dict[str, Any]) -> None:

@@ -372,6 +372,12 @@ def test_a_flake_adds_a_dag_that_builds_the_lab(settings: dict[str, Any], tmp_pa
     assert list(unbuilt) == ["repx_lab_build"]
 
 
+def test_what_the_next_task_reads_is_pushed_whatever_the_default_arguments_say(settings: dict[str, Any]) -> None:
+    built = repx_dags(**settings, flake="/srv/labs/ising#lab", default_args={"do_xcom_push": False})
+    assert built["repx_lab_build"].get_task("build").do_xcom_push
+    assert not built["repx_simulation"].get_task("summary").do_xcom_push
+
+
 def test_a_broken_lab_can_still_be_built_anew(settings: dict[str, Any]) -> None:
     (settings["lab"] / "revision/metadata-top.json").write_text("{")
     dags = repx_dags(**settings, flake="/srv/labs/ising#lab")

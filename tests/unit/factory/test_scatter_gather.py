@@ -38,6 +38,13 @@ def shape(dag: Any) -> dict[str, set[str]]:
     return {task.task_id: set(task.upstream_task_ids) for task in dag.tasks if task.task_id.startswith("split")}
 
 
+def test_steps_are_mapped_over_branches_also_where_no_task_pushes_its_result(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, 1, default_args={"do_xcom_push": False})
+    assert dag.get_task("split.branches").do_xcom_push
+    assert not dag.get_task("split.scatter").do_xcom_push
+    DagSerialization.from_dict(DagSerialization.to_dict(dag))
+
+
 STEPS = {"split.step-start", "split.step-left", "split.step-right", "split.step-join"}
 
 

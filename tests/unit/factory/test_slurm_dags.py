@@ -12,6 +12,7 @@ from airflow_provider_repx import repx_dags
 from airflow_provider_repx.operators.slurm import SlurmStageOperator
 from airflow_provider_repx.triggers.slurm import StageRequest
 from tests.support.experiments import Experiment
+from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
 
 pytestmark = pytest.mark.unit
 
@@ -64,6 +65,11 @@ def test_the_trigger_is_told_what_to_run_and_no_more(experiment: Experiment) -> 
     assert len(text) < 1000
 
 
+def test_do_xcom_push_holds_for_tasks_that_start_from_the_triggerer(experiment: Experiment) -> None:
+    assert stage(dag(experiment)).request.push
+    assert not stage(dag(experiment, default_args={"do_xcom_push": False})).request.push
+
+
 def test_the_pools_of_a_cluster_are_made_before_a_job_asks_for_a_slot(experiment: Experiment) -> None:
     task: Any = dag(experiment, start="worker").get_task("open_lab")
     assert task.pools == [["repx_cluster", 128, "CPUs of the default partition of target cluster: not known"]]
@@ -79,6 +85,14 @@ def test_a_lab_is_shipped_before_its_jobs_to_a_target_on_another_machine(
     # Each by itself: a task before it may have nothing to do.
     assert all("sync" in remote.get_task(task_id).upstream_task_ids for task_id in ("prepare", "simulate", "measure"))
     assert stage(remote).request.sync_task == "sync"
+
+
+def test_a_stage_may_be_called_like_the_task_that_ships_the_lab(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, base_path="/scratch", ssh_conn_id="login")
+    write_lab(experiment.lab, [RunSpec("simulation", [JobSpec(job_id("sync-1.0"), extra={"stage": "sync"})])])
+    assert {"sync", "stage_sync"} <= set(dag(experiment).task_ids)
 
 
 def test_dags_are_byte_stable(experiment: Experiment) -> None:

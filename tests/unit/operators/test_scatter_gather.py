@@ -113,7 +113,7 @@ def bench(tmp_path: Path) -> Bench:
 def skipped(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What is asked of Airflow to be skipped, where there is none."""
     asked: list[tuple[str, int]] = []
-    for module in ("open_lab", "job", "parts"):
+    for module in ("open_lab", "local"):
         monkeypatch.setattr(f"airflow_provider_repx.operators.{module}.skip_task_instances", asked.extend)
     return asked
 

@@ -66,7 +66,7 @@ def experiment(tmp_path: Path) -> Experiment:
 def skipped(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What is asked of Airflow to be skipped, where there is none."""
     asked: list[tuple[str, int]] = []
-    for module in ("open_lab", "job"):
+    for module in ("open_lab", "local"):
         monkeypatch.setattr(f"airflow_provider_repx.operators.{module}.skip_task_instances", asked.extend)
     return asked
 
@@ -229,7 +229,7 @@ def test_a_failure_skips_what_has_not_begun_when_asked(experiment: Experiment, s
 def test_the_summary_tells_what_became_of_each_job(experiment: Experiment) -> None:
     prepare_all(experiment)
     instance = Instance(experiment.lab, "summary")
-    with pytest.raises(AirflowFailException, match=r"12 of 14 jobs .* are not done: 0 failed, 12 did not start"):
+    with pytest.raises(AirflowFailException, match=r"^run 'simulation': 12 not started, of 14 jobs in all\."):
         execute(task_of(experiment, "summary"), instance)
     # Also a run that failed leaves its figures.
     told = instance.pushed["return_value"]

@@ -29,6 +29,7 @@ def test_a_numbered_id_does_not_take_the_name_of_another_stage() -> None:
 
 def test_reserved_ids_are_avoided() -> None:
     assert ids("open_lab", "summary", "wait_for_data") == ["stage_open_lab", "stage_summary", "stage_wait_for_data"]
+    assert ids("sync") == ["stage_sync"], "what ships the lab to another machine is called so"
     assert ids("summary", "stage_summary") == ["stage_summary", "stage_summary__2"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_repx.plan.packing import Packing, PoolShare
+from airflow_provider_repx.plan.packing import Packing, SlotDemand
 from airflow_provider_repx.targets import Capacity, Target
 from tests.unit.plan.making import RunMaker
 
@@ -73,7 +73,7 @@ def test_bounds_hold_whatever_is_asked() -> None:
 
 @given(st.integers(1, 5000), st.integers(1, 500), st.integers(1, 64), st.integers(1, 128))
 def test_jobs_run_in_full_rounds(points: int, chunk: int, slots: int, pool: int) -> None:
-    share = PoolShare(min(slots, pool), pool)
+    share = SlotDemand(min(slots, pool), pool)
     packing = Packing(chunk, in_parallel=True)
     least = packing.least(points, [share], [None])
     assert 1 <= least <= points

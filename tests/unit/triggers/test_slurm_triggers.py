@@ -185,6 +185,12 @@ def test_a_job_is_run_with_what_it_asks_for_and_in_its_tasks_name(world: World) 
     assert not job.force
 
 
+def test_a_task_that_pushes_no_result_ends_with_no_xcom(world: World) -> None:
+    event = end(world.trigger(push=False))
+    assert isinstance(event, TaskSuccessEvent)
+    assert not event.xcoms
+
+
 def test_a_task_that_started_on_a_worker_ends_there(world: World) -> None:
     event = end(world.trigger(direct=False))
     assert type(event) is TriggerEvent
@@ -395,3 +401,12 @@ def test_a_trigger_can_be_made_again_from_what_it_tells(world: World) -> None:
         assert path == "airflow_provider_repx.triggers.slurm.stage.SlurmStageTrigger"
         again = SlurmStageTrigger(**json.loads(json.dumps(arguments)))
         assert again.serialize() == (path, arguments)
+
+
+def test_all_tasks_of_a_run_share_its_plan(world: World) -> None:
+    own = {"part": "step", "step": "fit", "gates": ("wait",), "sync_task": "sync", "retry_failed_jobs": True}
+    changed = world.request(stage="measure", retries=3, push=False, **own)
+
+    assert asyncio.run(plans.opened_run(changed)) is asyncio.run(plans.opened_run(world.request()))
+    assert changed.model_fields_set - world.request().model_fields_set == {*own, "retries", "push"}
+    assert set(StageRequest.model_fields) == changed.model_fields_set, "a new field: is it about the run or the task?"

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_repx.errors import StoreError
 from airflow_provider_repx.execution.slurm import SlurmCluster, SlurmOutcome
-from airflow_provider_repx.execution.slurm.target import KEPT_DAYS, Target
+from airflow_provider_repx.execution.slurm.target import KEPT_DAYS, TargetFiles
 from airflow_provider_repx.execution.transport import LocalTransport
 from tests.integration.execution.slurm.farm import Farm, eventually, try_of, when
 
@@ -38,7 +38,7 @@ def folder_of(farm: Farm, name: str, script: str = "") -> Path:
 
 def tidy(farm: Farm, environment: dict[str, str] | None = None) -> int:
     transport = LocalTransport(environment=environment or farm.slurm.env)
-    return asyncio.run(Target(farm.settings, transport, lambda _: None).tidy())
+    return asyncio.run(TargetFiles(farm.settings, transport, lambda _: None).tidy())
 
 
 def test_only_what_nobody_can_need_is_removed(farm: Farm) -> None:
@@ -96,7 +96,7 @@ def test_jobs_run_once_while_folders_are_removed(farm: Farm) -> None:
     names = [f"point-{number}" for number in range(12)]
 
     async def scenario(cluster: SlurmCluster) -> list[SlurmOutcome]:
-        target = Target(farm.settings, LocalTransport(environment=farm.slurm.env), lambda _: None)
+        target = TargetFiles(farm.settings, LocalTransport(environment=farm.slurm.env), lambda _: None)
         removed, stop = 0, asyncio.Event()
 
         async def remove() -> None:

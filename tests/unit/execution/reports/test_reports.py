@@ -29,7 +29,7 @@ from airflow_provider_repx.plan import RunPlan, plan_run
 from airflow_provider_repx.plan.asked import asked_jobs
 from airflow_provider_repx.targets import Resources
 from tests.support.experiments import Experiment
-from tests.support.labs import RunSpec, job_id, write_lab
+from tests.support.labs import JobSpec, RunSpec, job_id, write_lab
 from tests.support.scatter_gather import StepSpec, scatter_gather
 
 pytestmark = pytest.mark.unit
@@ -84,13 +84,34 @@ def test_failures_come_first_with_parameters_cause_and_log(experiment: Experimen
     [failed] = report.ended(JobEnd.FAILED)
     assert lines[1:5] == [
         "1 failed:",
-        "  simulate: seed=1, temperature=1.0",
+        "  simulate: temperature=1.0, seed=1",
         "      its script exited with 3",
         f"      job {failed.job_id}, log {experiment.base}/outputs/{failed.job_id}/repx/stderr.log",
     ]
     [skipped] = report.ended(JobEnd.SKIPPED)
     assert skipped.cause == f"upstream jobs are not done: {failed.job_id} (failed)"
     assert skipped.log is None
+
+
+def test_what_all_jobs_have_in_common_tells_none_from_another(tmp_path: Path) -> None:
+    same = {"model": "ising", "sweeps": 50}
+    swept = [JobSpec(job_id("roll-1.1", str(seed)), params={"seed": seed, **same}) for seed in (1, 2)]
+    alone = JobSpec(job_id("plot-1.1"), params=same)
+    write_lab(tmp_path / "lab", [RunSpec("simulation", [*swept, alone])])
+    lab, store = read_lab(tmp_path / "lab"), OutputStore(tmp_path / "base")
+    for job in (swept[0], alone):
+        store.job(job.id).repx.mkdir(parents=True)
+        store.job(job.id).fail.touch()
+    wanted = asked_jobs(lab.run("simulation"))
+    request = ReportRequest(lab, plan_run(lab, "simulation"), store, wanted, Claimant("dag", "r", "summary"), "local")
+    report = report_on(gather_facts(request))
+    lines = text_of(report).splitlines()
+    assert {line for line in lines if line.startswith(("  roll", "  plot"))} == {
+        "  roll: seed=1",
+        "  roll: seed=2",
+        "  plot",
+    }
+    assert {failure["parameters"] for failure in report_data(report)["failures"]} == {"seed=1", ""}
 
 
 def test_a_later_run_tells_what_it_reused_from_what_it_ran(experiment: Experiment) -> None:

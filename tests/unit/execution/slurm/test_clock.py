@@ -18,7 +18,7 @@ from airflow_provider_repx.execution.slurm.elements import Element, watched_elem
 from airflow_provider_repx.execution.slurm.parsing import EndedElement, QueuedElement
 from airflow_provider_repx.execution.slurm.queries import SlurmQueries
 from airflow_provider_repx.execution.slurm.settlement import Settlement
-from airflow_provider_repx.execution.slurm.target import Look, Question, Target, TargetUser
+from airflow_provider_repx.execution.slurm.target import Look, Question, TargetFiles, TargetUser
 from airflow_provider_repx.execution.slurm.watcher import Watcher
 from airflow_provider_repx.execution.store import Claimant, OutputStore
 from airflow_provider_repx.execution.store.attempt import Attempt
@@ -84,7 +84,7 @@ class Scene:
     def __init__(self, *, own: bool = True, user: str = "ann") -> None:
         self.clock = FastClock()
         self.slurm = Slurm(self.clock)
-        target, queries = cast("Target", self.slurm), cast("SlurmQueries", self.slurm)
+        target, queries = cast("TargetFiles", self.slurm), cast("SlurmQueries", self.slurm)
         settlement = Settlement(SETTINGS, queries, target, self.clock)
         self.watcher = Watcher(SETTINGS, queries, target, settlement, self.clock)
         claim = ClaimRecord(Claimant(label="a test"), "slurm", array="repx-1", index=0, user=user)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_repx.errors import SlurmSubmissionError
-from airflow_provider_repx.execution.slurm.directives import Directives, format_memory, format_time
+from airflow_provider_repx.execution.slurm.directives import Directives, format_memory
 from airflow_provider_repx.execution.slurm.options import parse_options
 from airflow_provider_repx.targets import Resources, SlurmDefaults
 
@@ -113,11 +113,3 @@ def test_resources_over_defaults_and_options_over_both() -> None:
 )
 def test_memory(amount: int, text: str) -> None:
     assert format_memory(amount) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(1, "00:00:01"), (90, "00:01:30"), (43200, "12:00:00"), (90061, "1-01:01:01"), (0, "00:00:01")],
-)
-def test_time(seconds: int, text: str) -> None:
-    assert format_time(seconds) == text
