@@ -42,11 +42,21 @@ class Canceller:
             # At once, so that the watcher does not do the same.
             element.cancelled = True
             try:
-                await self._batcher.ask(element.slurm_id)
+                if not await self._number_is_anothers(element):
+                    await self._batcher.ask(element.slurm_id)
             except (SlurmError, TransportError):
                 element.cancelled = False
                 raise
         self._watcher.hurry()
+
+    async def _number_is_anothers(self, element: Element) -> bool:
+        """Whether an element's number belongs to another array by now.
+
+        A controller that has lost its state counts from the beginning again.
+        """
+        await self._watcher.recent_queue()
+        names = {queued.name for queued in self._watcher.queue if queued.slurm_id == element.slurm_id}
+        return bool(names) and element.claim.array not in names
 
     async def stop_claimed(self, keys: Sequence[JobKey]) -> None:
         """End what another process, or this one before a restart, has submitted for these tries."""

@@ -30,7 +30,7 @@ async def discover_partitions(transport: Transport, *, timeout: float = 60.0) ->
 
     Raises `SlurmNotFoundError`, `SlurmUnavailableError`, `SlurmError` or `TransportError`.
     """
-    answer = await run_slurm(transport, ["sinfo", "-h", "-o", "%P|%C|%m|%D"], timeout=timeout)
+    answer = await run_slurm(transport, ["sinfo", "-h", "-a", "-o", "%P|%C|%m|%D"], timeout=timeout)
     return parse_partitions(answer)
 
 

@@ -25,6 +25,8 @@ QUEUE_FORMAT = "%F|%K|%T|%N|%j|%u|%r"
 """For ``squeue -h -o``: array job, indices, state, nodes, name, user, reason; the last one may hold any text."""
 
 _QUEUE_FIELDS = 7
+_RECORD = re.compile(r"\d+\|(?:N/A|\d[^|]*)\|[A-Z_]+\|")
+_BATCH = re.compile(r"/(repx-[0-9a-f]{8}-\d+-[0-9a-f]{16})/batch")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 _KEY = re.compile(r"(?:^|\s)([A-Za-z][A-Za-z0-9_:/]*)=")
 _EXIT = re.compile(r"(\d+):(\d+)")
@@ -74,10 +76,10 @@ def parse_queue(text: str) -> Iterator[QueuedElement]:
 
     Pending elements of an array may share one line. Raises `SlurmError`.
     """
-    for line in filter(None, text.splitlines()):
-        fields = line.split("|", _QUEUE_FIELDS - 1)
-        if len(fields) != _QUEUE_FIELDS:
-            raise SlurmError(f"squeue answered {line!r}, which cannot be read")
+    for record in _records(text):
+        fields = record.split("|", _QUEUE_FIELDS - 1)
+        if not (_RECORD.match(record) and len(fields) == _QUEUE_FIELDS):
+            raise SlurmError(f"squeue answered {record!r}, which cannot be read")
         array_id, indices, state, node, name, user, reason = fields
         if not indices[:1].isdigit():
             continue
@@ -85,6 +87,18 @@ def parse_queue(text: str) -> Iterator[QueuedElement]:
         limit = int(throttle) if throttle.isdigit() else None
         for index in expand_indices(expression):
             yield QueuedElement(array_id, index, state_word(state), node, name, user, reason, limit)
+
+
+def _records(text: str) -> Iterator[str]:
+    """The lines of ``squeue``; the name of a job that is none of ours may hold line breaks."""
+    record: list[str] = []
+    for line in filter(None, text.split("\n")):
+        if record and _RECORD.match(line):
+            yield "\n".join(record)
+            record = []
+        record.append(line)
+    if record:
+        yield "\n".join(record)
 
 
 def expand_indices(expression: str) -> Iterator[int]:
@@ -109,18 +123,22 @@ def format_indices(indices: Iterable[int]) -> str:
 
 
 def parse_jobs(text: str) -> Iterator[EndedElement]:
-    """The array elements in the output of ``scontrol -o show job``, pending ones that share a line included."""
+    """The array elements in the output of ``scontrol -o show job``, pending ones that share a line included.
+
+    An array of this package is known by its script, since anybody may give a job another name.
+    """
     for line in filter(None, text.splitlines()):
         fields = _one_line(line)
         indices = fields.get("ArrayTaskId", "").partition("%")[0]
         if not indices[:1].isdigit():
             continue
         code, signal = _exit_code(fields.get("ExitCode", ""))
+        script = _BATCH.search(fields.get("Command", ""))
         for index in expand_indices(indices):
             yield EndedElement(
                 array_id=fields.get("ArrayJobId", ""),
                 index=index,
-                name=fields.get("JobName", ""),
+                name=script[1] if script else fields.get("JobName", ""),
                 state=state_word(fields.get("JobState", "")),
                 reason=fields.get("Reason", ""),
                 exit_code=code,

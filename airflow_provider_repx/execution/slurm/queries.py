@@ -54,9 +54,9 @@ class SlurmQueries:
         self._config: dict[str, str] | None = None
 
     async def queue(self, users: Iterable[str]) -> list[QueuedElement]:
-        """The array elements of some users in the queue."""
+        """The array elements of some users in the queue, those in partitions that Slurm hides included."""
         names = ",".join(sorted(users))
-        return list(parse_queue(await self._run(["squeue", "-h", "-o", QUEUE_FORMAT, "-u", names])))
+        return list(parse_queue(await self._run(["squeue", "-h", "-a", "-o", QUEUE_FORMAT, "-u", names])))
 
     async def config(self) -> dict[str, str]:
         """Slurm's configuration, asked for once."""

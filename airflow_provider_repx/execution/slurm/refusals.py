@@ -19,14 +19,23 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 
+_REASON = re.compile(r"Batch job submission failed: (.*)")
+_NAMED_LIMIT = re.compile(r"^sbatch: error: ((?:Assoc|QOS)[A-Z]\w+)$", re.MULTILINE)
+
 
 def classify_refusal(message: str) -> Refusal:
     """What a message of `sbatch` means.
 
-    An association's or a QOS's limit on submitted jobs is named as such (``AssocMaxSubmitJobLimit``); the words that
-    follow it (``job submit limit, user's size and/or time limits``) stand for other limits as well, which only the
-    number of jobs can tell apart: see `Submitter`.
+    An association's or a QOS's limit on submitted jobs is named as such (``AssocMaxSubmitJobLimit``); any other one
+    that is named (``QOSMaxCpuPerJobLimit``) refuses this job for good. The words that follow (``job submit limit,
+    user's size and/or time limits``) stand for all of them: without a name, see `Submitter`.
+
+    What comes before Slurm's own reason may repeat what the job asks for, in any words.
     """
+    if named := _NAMED_LIMIT.findall(message):
+        return "limit" if any("SubmitJob" in name for name in named) else "request"
+    reason = _REASON.search(message)
+    message = reason[1] if reason else message
     if _LIMIT.search(message):
         return "limit"
     return "unavailable" if is_unavailable(message) else "request"

@@ -8,7 +8,7 @@
 set -u
 
 readonly arrays=$1/repx/slurm
-queue=$(squeue -h -r -u "$(id -un)" -o '%j %K') || exit 1
+queue=$(squeue -h -a -r -u "$(id -un)" -o '%j %K') || exit 1
 while read -r name index; do
   [[ $name == repx-* && $index =~ ^[0-9]+$ && -r $arrays/$name/index ]] || continue
   mapfile -d '' -s $(( index * 8 )) -n 8 fields <"$arrays/$name/index"

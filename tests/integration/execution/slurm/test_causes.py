@@ -243,3 +243,31 @@ def rewriting(folder: Path, program: str, edit: str) -> str:
     stand_in.write_text(f'#!/bin/bash\nset -o pipefail\n{shlex.quote(real)} "$@" | sed {shlex.quote(edit)}\n')
     stand_in.chmod(0o755)
     return f"{stand_in.parent}:{os.environ['PATH']}"
+
+
+def test_other_jobs_of_the_user_may_have_any_name(farm: Farm) -> None:
+    for name in ("a\nb", "a|b\n1|c"):
+        farm.slurm.run("sbatch", f"--job-name={name}", "--array=0-1", "--output=/dev/null", "--wrap=sleep 600")
+    assert farm.run_one(farm.job(script="sleep 1")).status == "succeeded"
+
+
+def test_what_sbatch_repeats_of_a_request_is_no_outage(farm: Farm) -> None:
+    with pytest.raises(SlurmSubmissionError, match="invalid partition specified: munge"):
+        farm.run_one(farm.job(partition="munge"))
+
+
+def test_a_job_that_was_given_another_name_goes_on(farm: Farm) -> None:
+    job = farm.job(script=farm.wait_at_gate)
+
+    async def scenario(cluster: SlurmCluster) -> SlurmOutcome:
+        witness = Witness()
+        task = asyncio.create_task(cluster.run(job, witness))
+        running = await witness.until("running")
+        farm.slurm.run("scontrol", "update", f"JobId={running.slurm_id}", "JobName=nice")
+        done, _ = await asyncio.wait({task}, timeout=2 * farm.settings.unknown_deadline)
+        assert not done
+        farm.gate.touch()
+        return await task
+
+    assert farm.together(scenario).status == "succeeded"
+    assert farm.runs() == 1

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_repx.errors import StoreError
-from airflow_provider_repx.execution.slurm import SlurmCluster, SlurmOutcome
+from airflow_provider_repx.execution.slurm import SlurmCluster, SlurmOutcome, discover_partitions
 from airflow_provider_repx.execution.transport import Completed, LocalTransport
-from tests.integration.execution.slurm.farm import PATIENCE, Farm, Witness, try_of, when
+from tests.integration.execution.slurm.farm import PATIENCE, Farm, Witness, key_of, try_of, when
 from tests.support.cluster import SlurmClusterFactory, UserFactory
 from tools.cluster import ThrowawaySlurm, ThrowawayUser
 
@@ -202,3 +202,29 @@ def test_a_hidden_job_that_has_not_started_is_run_in_its_place(private: Shared) 
     first, second = both(private, scenario)
     assert (second.status, second.reused) == ("succeeded", False)
     assert (first.status, first.reused, farm.runs()) == ("succeeded", True, 1)
+
+
+def test_jobs_in_a_hidden_partition_are_seen(
+    slurm_cluster_factory: SlurmClusterFactory, user_factory: UserFactory
+) -> None:
+    slurm = slurm_cluster_factory(extra=("PartitionName=secret Nodes=cpu1 Hidden=YES",))
+    shared = Shared(slurm, user_factory)
+    farm = shared.farm
+    job = farm.job(script=farm.wait_at_gate, partition="secret")
+
+    async def scenario() -> SlurmOutcome:
+        assert "secret" in await discover_partitions(AsUser(shared.alice, slurm))
+        one, two = shared.cluster(shared.alice), shared.cluster(shared.alice)
+        try:
+            witness = Witness()
+            task = asyncio.create_task(one.run(job, witness))
+            await witness.until("running on cpu1")
+            await two.cancel([key_of(job)])
+            return await asyncio.wait_for(task, PATIENCE)
+        finally:
+            await one.close()
+            await two.close()
+
+    assert asyncio.run(scenario()).status == "cancelled"
+    assert farm.runs() == 1
+    slurm.cancel_all()

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_repx.errors import SlurmSubmissionError
 from airflow_provider_repx.execution.slurm import SlurmCluster, SlurmOutcome
 from tests.integration.execution.slurm.conftest import local
-from tests.integration.execution.slurm.farm import Farm, Witness, try_of, when
+from tests.integration.execution.slurm.farm import Farm, Witness, key_of, try_of, when
 from tests.support.cluster import SlurmClusterFactory
 from tools.cluster import ThrowawaySlurm
 
@@ -108,3 +109,42 @@ def test_limits_on_submitted_jobs(tmp_path: Path, slurm_cluster_factory: SlurmCl
 
     assert {outcome.status for outcome in farm.together(scenario)} == {"succeeded"}
     assert [farm.runs(job.name) for job in jobs] == [1] * 10
+
+
+def test_a_limit_on_each_job_is_a_refusal(tmp_path: Path, slurm_cluster_factory: SlurmClusterFactory) -> None:
+    """Where a QOS denies at once, waiting changes nothing."""
+    slurm = slurm_cluster_factory(accounting=True, extra=("AccountingStorageEnforce=limits,qos",))
+    manage = ["sacctmgr", "-i"]
+    slurm.run(*manage, "add", "account", "lab")
+    slurm.run(*manage, "add", "user", "root", "account=lab", check=False)
+    slurm.run(*manage, "modify", "user", "root", "set", "defaultaccount=lab")
+    slurm.run(*manage, "modify", "qos", "normal", "set", "flags=DenyOnLimit", "MaxTRESPerJob=cpu=1")
+    farm = own_farm(tmp_path, slurm)
+    with pytest.raises(SlurmSubmissionError, match="QOSMaxCpuPerJobLimit"):
+        farm.run_one(farm.job(cpus=8, sbatch_opts=("--account=lab",)))
+
+
+def test_numbers_that_come_again_after_a_lost_state(tmp_path: Path, slurm_cluster_factory: SlurmClusterFactory) -> None:
+    slurm = slurm_cluster_factory()
+    farm = own_farm(tmp_path, slurm)
+    job = farm.job(sbatch_opts=("--begin=now+1hour",))
+
+    async def scenario(cluster: SlurmCluster) -> None:
+        witness = Witness()
+        task = asyncio.create_task(cluster.run(job, witness))
+        number = (await witness.until("pending")).slurm_id.partition("_")[0]
+        slurm.kill("slurmctld")
+        for file in (slurm.folder / "state").iterdir():
+            if file.is_file():
+                file.unlink()
+        slurm.restart("slurmctld")
+        innocent = ["--array=0", "--output=/dev/null", "--job-name=innocent", "--wrap=sleep 300"]
+        while slurm.run("sbatch", "--parsable", *innocent).stdout.strip() != number:
+            assert not task.done()
+        await cluster.cancel([key_of(job)])
+        living = slurm.run("squeue", "-h", "-n", "innocent", "-t", "PENDING,RUNNING", "-o", "%F").stdout.split()
+        assert number in living
+        task.cancel()
+
+    farm.together(scenario, first_poll=20.0, last_poll=20.0)
+    slurm.cancel_all()

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,6 +175,22 @@ def test_an_encrypted_key_needs_its_passphrase(sshd_factory: SshServerFactory) -
     assert ran(SshSettings(**settings | {"passphrase": "open sesame"}), "true").exit_code == 0
     text = {"key_file": None, "private_key": key.read_text(), "passphrase": "open sesame"}
     assert ran(SshSettings(**settings | text), "true").exit_code == 0
+
+
+def test_a_private_key_of_the_settings_is_written_nowhere(
+    ssh_settings: SshSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ssh_settings.key_file is not None
+    folders = [tmp_path / name for name in ("work", "home", "temporary")]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[0])
+    monkeypatch.setenv("HOME", str(folders[1]))
+    monkeypatch.setenv("TMPDIR", str(folders[2]))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    text = {"key_file": None, "private_key": ssh_settings.key_file.read_text()}
+    assert ran(SshSettings(**ssh_settings.model_dump() | text), "true").exit_code == 0
+    assert [list(folder.rglob("*")) for folder in folders] == [[], [], []]
 
 
 @pytest.fixture

@@ -48,6 +48,20 @@ def test_the_queue() -> None:
         list(parse_queue("slurm says hello\n"))
 
 
+def test_names_of_other_jobs_may_hold_anything() -> None:
+    odd = "5|N/A|RUNNING|cpu1|a\n|b\n\n12\nc|ann|None\n6|0-1|PENDING||x|y\nz|ann|None\n"
+    text = f"{odd}7|0|RUNNING|cpu1|repx-a|ann|None\n"
+    found = list(parse_queue(text))
+    assert [queued.slurm_id for queued in found if queued.name == "repx-a"] == ["7_0"]
+
+
+def test_an_array_is_known_by_its_script_when_it_was_given_another_name() -> None:
+    name = f"repx-{'0' * 8}-0-{'a' * 16}"
+    known = "JobId=3 ArrayJobId=3 ArrayTaskId=0 JobName=nice JobState=RUNNING"
+    [job] = parse_jobs(f"{known} Command=/b c/{name}/batch WorkDir=/")
+    assert (job.name, job.state) == (name, "RUNNING")
+
+
 def test_jobs_of_the_controller() -> None:
     text = (
         "JobId=5 ArrayJobId=2 ArrayTaskId=1 JobName=repx-x UserId=a(0) JobState=FAILED Reason=NonZeroExitCode"

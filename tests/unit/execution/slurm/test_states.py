@@ -55,6 +55,9 @@ def test_words(text: str, word: str) -> None:
     assert state_word(text) == word
 
 
+FAILED = "sbatch: error: Batch job submission failed: "
+
+
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
@@ -65,6 +68,10 @@ def test_words(text: str, word: str) -> None:
         ("Batch job submission failed: Socket timed out on send/recv operation", "unavailable"),
         ("sbatch: error: invalid partition specified: x", "request"),
         ("sbatch: error: Batch job submission failed: Invalid account or account/partition combination", "request"),
+        (f"sbatch: error: invalid partition specified: munge\n{FAILED}Invalid partition name specified", "request"),
+        (f"sbatch: error: QOSMaxCpuPerJobLimit\n{FAILED}Job violates policy (job submit limit, size)", "request"),
+        (f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{FAILED}Job violates policy (job submit limit)", "limit"),
+        (f"sbatch: error: Munge encode failed\n{FAILED}Protocol authentication error", "unavailable"),
         ("", "request"),
     ],
 )
